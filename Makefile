@@ -1,0 +1,54 @@
+# Homeward's verbs. `make help` lists them; `make run` and `make test` are the two that matter.
+PYTHON ?= python3
+PORT ?= 8080
+MINUTES ?= 10
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup browser run test check format unit conformance bench soak lock clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## install everything into .venv (idempotent)
+
+$(STAMP): requirements.txt requirements-dev.txt requirements-setup.txt pyproject.toml tools/setup.sh
+	@PYTHON=$(PYTHON) sh tools/setup.sh
+	@touch $@
+
+browser: ## install a Chromium for the page tests, where apt can run
+	@sh tools/browser.sh
+
+run: setup ## set everything up and serve on PORT (default 8080) with the simulated street
+	@$(BIN)/homeward serve --port $(PORT)
+
+test: setup browser check ## set everything up and run every test
+	$(BIN)/python -m pytest
+
+check: setup ## format, lint, strict types, import rules, house rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_house.py
+
+format: setup ## rewrite the code in the house's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+conformance: setup ## hold every carrier request and stand-in answer against the official specs (needs ../shared/specs)
+	HOMEWARD_CONFORMANCE=required $(BIN)/python -m pytest -q tests/test_conformance.py -s
+
+bench: setup ## measure every path against its floor
+	$(BIN)/python -m bench all
+
+soak: setup ## run every proof for MINUTES (default 10)
+	$(BIN)/python -m proof all --minutes $(MINUTES)
+
+lock: setup ## resolve the dependencies anew (versions and hashes, no index address)
+	@for f in requirements requirements-dev requirements-setup; do \
+	  $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header $$f.in -o $$f.txt; done
+
+clean: ## remove the environment and everything built
+	rm -rf .venv build data

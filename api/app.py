@@ -1,0 +1,62 @@
+"""The doors, put together: one application with every route, the document made from the same table, and the pages."""
+
+import json
+from importlib.metadata import version
+from typing import Any
+
+from aiohttp import web
+
+from api.bodies import CAP
+from api.docs_page import docs
+from api.house import House
+from api.manners import METER, Handler, Meter, manners
+from api.notices import webhooks
+from api.openapi import document
+from api.pages import answering, asking, index
+from api.routes import PARAMETERS, ROUTES
+from api.serving import served
+from api.static_files import serve
+from tracker.follow import FollowKind
+
+# aiohttp counts this from the first moment of a connection, and from each answer to the next whole request head: so it
+# is the deadline for slow heads as well as for idle connections.  # source: design/faults-and-security.md, fault 15
+KEEPALIVE = 12.0
+
+
+def build(house: House) -> web.Application:
+    """Every door of the house."""
+    app = web.Application(middlewares=[manners], client_max_size=CAP)
+    app[METER] = Meter(house.registry)
+    described = described_api()
+    for route in ROUTES:
+        handler = served(house, route)
+        if route.method == "GET":
+            app.router.add_get(route.path, handler)
+        else:
+            app.router.add_route(route.method, route.path, handler)
+    app.router.add_get("/openapi.json", _fixed(json.dumps(described, ensure_ascii=False).encode()))
+    app.router.add_get("/docs", docs(described))
+    app.router.add_get("/", index)
+    for kind in FollowKind:
+        app.router.add_get(f"/follow/{kind.value}", asking(kind))
+        app.router.add_post(f"/follow/{kind.value}", answering(house, kind))
+    app.router.add_get("/static/{name}", serve)
+    return app
+
+
+def runner(app: web.Application) -> web.AppRunner:
+    """The application ready for a site: no access log (ours is allow-listed), and a deadline for slow senders."""
+    return web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE, handle_signals=False)
+
+
+def described_api() -> dict[str, Any]:
+    """The OpenAPI document."""
+    parameters = {name: parameter.documented() for name, parameter in PARAMETERS.items()}
+    return document(ROUTES, parameters, webhooks(), version("homeward"))
+
+
+def _fixed(body: bytes) -> Handler:
+    async def show(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "private, no-cache"})
+
+    return show

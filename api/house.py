@@ -1,0 +1,47 @@
+"""What the doors stand on: everything `cli` has opened and hands to `build`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+
+from carriers.contract import Carrier
+from fleet.clocks import Clock
+from fleet.failures import Failures
+from merchants.terms import Terms
+from spending.intents import Till
+from store.engine import Store
+from store.sealing import Sealer
+from tracker.ledger import Ledger
+from tracker.polling import Poller
+
+
+def _nothing_runs() -> Mapping[str, bool]:
+    return {}
+
+
+def _nobody_sleeps() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """The parts, already open. `alive` says of each loop whether it ran lately; `wake` tells the work loop to look now.
+
+    `proxies` is how many of our own reverse proxies stand before us: so many entries of X-Forwarded-For are believed.
+    """
+
+    store: Store
+    clock: Clock
+    sealer: Sealer
+    carriers: Mapping[str, Carrier]
+    terms: Mapping[str, Sequence[Terms]]
+    ledger: Ledger
+    poller: Poller
+    till: Till
+    wake: Callable[[], None] = _nobody_sleeps
+    alive: Callable[[], Mapping[str, bool]] = _nothing_runs
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    failures: Failures = field(default_factory=Failures)
+    proxies: int = 0
+    refused_lookup_seconds: float = 0.25  # a refused look-up never answers sooner, whatever was wrong with it

@@ -1,0 +1,75 @@
+"""The public look-up behind both pages and both JSON calls: wrong, unknown and locked are one answer."""
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+
+from api.house import House
+from api.manners import Meter
+from tracker.follow import Follow, FollowKind, ParcelStory, Tier
+from tracker.lookup import Asked, follow_order, follow_return
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a shopper typed, trimmed. `repr` shows nothing of it."""
+
+    kind: FollowKind
+    number: str
+    email: str = ""
+    postcode: str = ""
+    merchant: str = ""
+
+    def __repr__(self) -> str:
+        return f"Question({self.kind.value})"
+
+
+async def look_up(house: House, question: Question, network: str, meter: Meter) -> Follow | None:
+    """The story, or None: nothing of this number, a wrong proof and a lock are one and the same to whoever asks.
+
+    A refusal always does the same work and never comes sooner than the house's floor.
+    """
+    started = time.monotonic()
+    name = f"{question.kind.value}:{question.number.casefold()}"
+    allowed = house.failures.allowed(name, network, weak=bool(question.postcode and not question.email))
+    found = await _ask(house, question)
+    if found is None or not allowed:
+        house.failures.failed(name, network)
+        meter.refused.labels(question.kind.value).inc()
+        if house.failures.alarmed:
+            meter.alarmed.inc()
+        await asyncio.sleep(max(0.0, house.refused_lookup_seconds - (time.monotonic() - started)))
+        return None
+    return found if found.tier is Tier.FULL else coarse(found)
+
+
+async def _ask(house: House, question: Question) -> Follow | None:
+    asked = Asked(
+        number=question.number,
+        email=question.email,
+        postcode=question.postcode,
+        merchant=question.merchant,
+        now=house.clock.now(),
+        sealer=house.sealer,
+        shelf=house.terms,
+        couriers=house.carriers,
+    )
+    follow = follow_order if question.kind is FollowKind.ORDER else follow_return
+    return await house.store.read(lambda tx: follow(tx, asked))
+
+
+def coarse(follow: Follow) -> Follow:
+    """What the number alone may show: the status and the dates. Once more here, whatever was put in."""
+    return replace(follow, parcels=tuple(_coarse_parcel(parcel) for parcel in follow.parcels))
+
+
+def _coarse_parcel(parcel: ParcelStory) -> ParcelStory:
+    return ParcelStory(
+        leg=parcel.leg,
+        status=parcel.status,
+        purpose=parcel.purpose,
+        sentences=(),
+        estimate=parcel.estimate,
+        window=parcel.window,
+        promised=parcel.promised,
+    )

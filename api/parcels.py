@@ -1,0 +1,306 @@
+"""The calls about parcels: the whole truth of one, a list of many, and asking the carrier now."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import Field
+
+from api.cursors import Paged, cursor_at, row_of
+from api.house import House
+from api.problems import Problem
+from api.route import Answer, Call, Nothing
+from api.shapes import Asked, Instant, MerchantName, Told, example
+from carriers.contract import Carrier, Recognised
+from fleet.clocks import from_us
+from store.engine import Row, Tx
+from store.parcels import find_parcel, list_parcels, order_numbers_of, return_number_of
+from tracker.explain import explained
+from tracker.lifecycle import Leg, Status
+
+# --------------------------------------------------------------------------------------------------------------- asked
+
+
+class ParcelsQuery(Paged):
+    """Which parcels."""
+
+    merchant: Annotated[MerchantName | None, Field(description="Only this shop's")] = None
+    status: Annotated[Status | None, Field(description="Only those in this status")] = None
+    leg: Annotated[Leg | None, Field(description="Only those on this leg")] = None
+
+
+class ParcelQuery(Asked):
+    """As it was known when."""
+
+    as_of: Annotated[Instant | None, Field(description="What was known at this instant")] = None
+
+
+# ---------------------------------------------------------------------------------------------------------------- told
+
+
+class AttemptOut(Told):
+    """A row of the attempt ledger, counted or rejected, with its evidence and the rule that decided."""
+
+    ordinal: int | None
+    day: date | None
+    reason: str | None
+    counted: bool
+    off_calendar: bool
+    inferred: bool
+    final: bool
+    evidence: list[str]
+    rule: str
+    because: str
+
+
+class AttemptsOut(Told):
+    count: int
+    max: int | None
+    final: bool
+    exhausted: bool
+    pickup_attempts: int
+    ledger: list[AttemptOut]
+
+
+class CaseOut(Told):
+    """The parcel's way back to the warehouse."""
+
+    state: str
+    reason: str
+    since: Instant
+    evidence: list[str]
+    because: str
+
+
+class EventOut(Told):
+    id: str
+    at: Instant
+    local: str | None = Field(description="The wall clock at the scan's place, with its offset where known")
+    kind: str
+    reason: str | None
+    code: str
+    words: str
+    place: str | None
+    source: str
+    sources: list[str]
+
+
+PARCEL_EXAMPLE: dict[str, Any] = {
+    "merchant": "boutique-eu",
+    "carrier": "ups",
+    "number": "1Z5338FF0107231059",
+    "purpose": "order",
+    "leg": "out",
+    "status": "in_transit",
+    "attempts": {"count": 0, "max": 3, "final": False, "exhausted": False, "pickup_attempts": 0, "ledger": []},
+    "return_to_warehouse": None,
+    "estimated_delivery": "2026-03-05",
+    "delivery_window": None,
+    "delivered_at": None,
+    "returned_at": None,
+    "accepted_at": "2026-03-02T17:40:00Z",
+    "place": "Bologna, IT",
+    "delay": None,
+    "references": [],
+    "alternate_numbers": [],
+    "events": [],
+    "unknown_codes": [],
+    "terms": "boutique-eu 2026-01-01",
+    "because": ["The parcel is moving."],
+    "order_numbers": ["B-1001"],
+    "return_number": None,
+    "registered_at": "2026-03-02T16:00:00Z",
+    "checked_at": "2026-03-02T18:00:00Z",
+    "as_of": None,
+}
+
+
+class ParcelOut(Told):
+    """The whole truth: events, attempt ledger, legs, return case, and why."""
+
+    model_config = Told.model_config | example(PARCEL_EXAMPLE)
+
+    merchant: str
+    carrier: str
+    number: str
+    purpose: str
+    leg: Leg
+    status: Status
+    attempts: AttemptsOut
+    return_to_warehouse: CaseOut | None
+    estimated_delivery: date | None
+    delivery_window: tuple[str, str] | None
+    delivered_at: Instant | None
+    returned_at: Instant | None
+    accepted_at: Instant | None
+    place: str | None
+    delay: str | None
+    references: list[str]
+    alternate_numbers: list[str]
+    events: list[EventOut]
+    unknown_codes: list[str]
+    terms: str
+    because: list[str]
+    order_numbers: list[str]
+    return_number: str | None
+    registered_at: Instant
+    checked_at: Instant | None
+    as_of: Instant | None
+
+
+class ParcelLine(Told):
+    """A parcel in a list."""
+
+    merchant: str
+    carrier: str
+    number: str
+    purpose: str
+    leg: Leg
+    status: Status
+    attempts: int
+    estimated_delivery: date | None
+    moved_at: Instant | None = Field(description="The newest event")
+    checked_at: Instant | None
+    registered_at: Instant
+
+
+class ParcelsOut(Told):
+    """A page of parcels, oldest first."""
+
+    model_config = Told.model_config | example(
+        {
+            "parcels": [
+                {
+                    "merchant": "boutique-eu",
+                    "carrier": "ups",
+                    "number": "1Z5338FF0107231059",
+                    "purpose": "order",
+                    "leg": "out",
+                    "status": "in_transit",
+                    "attempts": 0,
+                    "estimated_delivery": "2026-03-05",
+                    "moved_at": "2026-03-02T17:40:00Z",
+                    "checked_at": "2026-03-02T18:00:00Z",
+                    "registered_at": "2026-03-02T16:00:00Z",
+                }
+            ],
+            "next_cursor": None,
+        }
+    )
+
+    parcels: list[ParcelLine]
+    next_cursor: str | None
+
+
+# --------------------------------------------------------------------------------------------------------------- calls
+
+
+def carrier_of(house: House, name: str, pointer: str | None = None) -> Carrier:
+    """The connected carrier of this name. Raises Problem."""
+    carrier = house.carriers.get(name)
+    if carrier is None:
+        known = f"connected are {', '.join(sorted(house.carriers)) or 'none'}"
+        raise Problem("carrier_unknown", known, pointer)
+    return carrier
+
+
+def recognised(carrier: Carrier, text: str, pointer: str | None = None) -> Recognised:
+    """The number as the carrier writes it. Raises Problem when it cannot be one of its numbers."""
+    number = carrier.recognise(text)
+    if number is None:
+        raise Problem("number_impossible", f"not a tracking number of {carrier.title}", pointer)
+    return number
+
+
+async def show(call: Call[ParcelQuery, Nothing]) -> Answer:
+    """GET /v1/parcels/{carrier}/{number}"""
+    return Answer(await _parcel(call.house, *_named(call), call.query.as_of))
+
+
+async def refresh(call: Call[Nothing, Nothing]) -> Answer:
+    """POST /v1/parcels/{carrier}/{number}/refresh: CarrierErrors become problems on the way out."""
+    house = call.house
+    name, number = _named(call)
+    await _parcel(house, name, number, None)  # only what is registered is asked about
+    await house.poller.ask_now(house.carriers[name], number)
+    return Answer(await _parcel(house, name, number, None))
+
+
+async def list_page(call: Call[ParcelsQuery, Nothing]) -> Answer:
+    """GET /v1/parcels"""
+    query = call.query
+    start = row_of(query.cursor, 0)
+    rows = await call.house.store.read(
+        lambda tx: list_parcels(
+            tx,
+            after=start,
+            limit=query.limit + 1,
+            merchant=query.merchant or "",
+            status=query.status or "",
+            leg=query.leg or "",
+        )
+    )
+    page = rows[: query.limit]
+    following = cursor_at(page[-1]["id"]) if len(rows) > query.limit else None
+    return Answer(ParcelsOut(parcels=[_line(row) for row in page], next_cursor=following))
+
+
+# -------------------------------------------------------------------------------------------------------------- inside
+
+
+def _named(call: Call[Any, Nothing]) -> tuple[str, str]:
+    carrier = carrier_of(call.house, call.path["carrier"])
+    return carrier.name, recognised(carrier, call.path["number"]).number
+
+
+async def _parcel(house: House, carrier: str, number: str, as_of: datetime | None) -> ParcelOut:
+    now = house.clock.now()
+
+    async def unit(tx: Tx) -> dict[str, Any] | None:
+        row = await find_parcel(tx, carrier, number)
+        if row is None:
+            return None
+        return {
+            **await _view(house, tx, row, now, as_of),
+            "merchant": row["merchant"],
+            "order_numbers": await order_numbers_of(tx, row["id"]),
+            "return_number": await return_number_of(tx, row["id"]),
+            "registered_at": from_us(row["created_us"]),
+            "checked_at": _instant(row["checked_us"]),
+            "as_of": as_of,
+        }
+
+    view = await house.store.read(unit)
+    if view is None:
+        raise Problem("parcel_unknown")
+    return ParcelOut.model_validate(view)
+
+
+async def _view(house: House, tx: Tx, row: Row, now: datetime, as_of: datetime | None) -> Mapping[str, Any]:
+    """The kept conclusion; drawn again for another time, and for a parcel about which none was drawn yet."""
+    if as_of is None and row["version"]:
+        kept: dict[str, Any] = msgspec.json.decode(row["conclusion"])
+        return kept
+    return explained(await house.ledger.conclusion(tx, row, now, as_of))
+
+
+def _line(row: Row) -> ParcelLine:
+    kept = msgspec.json.decode(row["conclusion"])
+    return ParcelLine(
+        merchant=row["merchant"],
+        carrier=row["carrier"],
+        number=row["number"],
+        purpose=row["purpose"],
+        leg=row["leg"],
+        status=row["status"],
+        attempts=kept.get("attempts", {}).get("count", 0),
+        estimated_delivery=kept.get("estimated_delivery"),
+        moved_at=_instant(row["moved_us"]),
+        checked_at=_instant(row["checked_us"]),
+        registered_at=from_us(row["created_us"]),
+    )
+
+
+def _instant(us: int | None) -> datetime | None:
+    return from_us(us) if us is not None else None

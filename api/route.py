@@ -1,0 +1,96 @@
+"""The nouns of a call: a route as served and documented, the call that a handler gets, the answer it gives."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict
+
+from api.house import House
+
+
+class Nothing(BaseModel):
+    """A call without a body, or without query parameters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+Q = TypeVar("Q", bound=BaseModel)
+B = TypeVar("B", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever holds an API key. `name` is the caller in logs and in what is stored for them: never the key."""
+
+    name: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Q, B]):
+    """One request, checked: path, query and body as documented, the caller known where a scope is needed."""
+
+    house: House
+    request: web.Request
+    path: Mapping[str, str]
+    query: Q
+    body: B
+    caller: Caller
+    request_id: str
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler gives back: a model, or bytes with their type."""
+
+    body: BaseModel | bytes = b""
+    status: int = 200
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it is documented. Without a model: bytes of these types."""
+
+    description: str
+    model: type[BaseModel] | None = None
+    types: tuple[str, ...] = ("application/json",)
+
+
+@dataclass(frozen=True, slots=True)
+class Route(Generic[Q, B]):
+    """One address: what serves it and what the document says of it. `scope` "" is open to everybody.
+
+    `errors` are the codes it can answer beside those that follow from its shape (scope, body, path, key).
+    """
+
+    name: str
+    method: str
+    path: str
+    handler: Callable[[Call[Q, B]], Awaitable[Answer]]
+    summary: str
+    group: str
+    answers: Mapping[int, Reply]
+    query: type[Q]
+    body: type[B]
+    scope: str = ""
+    errors: tuple[str, ...] = ()
+    idempotent: bool = False
+    raw: bool = False  # the body is bytes for somebody else to read (a carrier's push): no model is checked
+    description: str = ""
+
+    @property
+    def has_body(self) -> bool:
+        return self.body is not Nothing or self.raw
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names in the path, in their order."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+
+AnyRoute = Route[Any, Any]

@@ -1,0 +1,77 @@
+"""A route -> an aiohttp handler: who asks, what is asked, asked before, answered, in that order."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from api.bodies import checked, checked_query, read_bytes
+from api.house import House
+from api.keys import NOBODY, authenticate
+from api.manners import CALLER, REQUEST_ID
+from api.problems import Problem
+from api.refusals import as_problem
+from api.replays import remembered
+from api.route import Answer, AnyRoute, Call, Nothing
+from api.routes import PARAMETERS
+from api.words import choose
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def served(house: House, route: AnyRoute) -> Handler:
+    """What aiohttp calls for this route."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        caller = await authenticate(house, request, route.scope) if route.scope else NOBODY
+        request[CALLER] = caller.name
+        path = _path(route, request.match_info)
+        query = checked_query(route.query, request.query)
+        raw = await read_bytes(request, "application/json") if route.body is not Nothing else b""
+        body = checked(route.body, raw) if raw or route.body is not Nothing else Nothing()
+        call = Call(house, request, path, query, body, caller, request[REQUEST_ID], _locale(request))
+
+        async def run() -> Answer:
+            try:
+                return await route.handler(call)
+            except Exception as error:
+                if (problem := as_problem(error, route.parameters)) is None:
+                    raise
+                raise problem from error
+
+        answer = await (remembered(call, raw, run) if route.idempotent else run())
+        return _respond(request, answer)
+
+    return handle
+
+
+def _path(route: AnyRoute, found: Mapping[str, str]) -> dict[str, str]:
+    for name in route.parameters:
+        if not PARAMETERS[name].accepts(found[name]):
+            raise Problem("invalid_path", f"{name}: {PARAMETERS[name].description}")
+    return {name: found[name] for name in route.parameters}
+
+
+def _locale(request: web.Request) -> str:
+    return choose(request.headers.get("Accept-Language", ""))
+
+
+def _respond(request: web.Request, answer: Answer) -> web.Response:
+    body = answer.body.model_dump_json().encode() if isinstance(answer.body, BaseModel) else answer.body
+    headers: dict[str, Any] = dict(answer.headers)
+    if request.method in ("GET", "HEAD") and answer.status == 200:
+        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
+        if _matches(request.headers.get("If-None-Match", ""), tag):
+            return web.Response(status=304, headers=headers)
+    if answer.status == 204:
+        return web.Response(status=204, headers=headers)
+    return web.Response(body=body, status=answer.status, headers={"Content-Type": answer.content_type, **headers})
+
+
+def _matches(given: str, tag: str) -> bool:
+    """Whether one of the tags the caller has is ours; weak or strong is the same here."""
+    tags = [part.strip().removeprefix("W/") for part in given.split(",")]
+    return tag in tags or tags == ["*"]

@@ -1,0 +1,87 @@
+"""Parts that the models of several calls share: codes, numbers, instants as JSON writes them."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+from carriers.contract import Address
+
+
+def _utc(at: datetime) -> datetime:
+    if not 1990 <= at.year <= 2200:  # nothing shipped before, and clocks that far ahead are wrong
+        raise ValueError("an instant between 1990 and 2200 is expected")
+    return at.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+Sku = Annotated[str, Field(min_length=1, max_length=100)]
+Quantity = Annotated[int, Field(ge=1, le=10_000)]
+Amount = Annotated[
+    Decimal,
+    Field(ge=0, le=10_000_000, decimal_places=3),
+    PlainSerializer(str, return_type=str),
+]
+CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")]
+CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166 alpha-2")]
+CarrierName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$", examples=["ups", "usps"])]
+MerchantName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+OrderNumber = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-.0-~]+$")]
+
+
+class Asked(BaseModel):
+    """Something a caller sends: nothing but what is documented."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Told(BaseModel):
+    """Something we answer: an allow-list, whatever more the rooms behind know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def example(value: dict[str, Any]) -> ConfigDict:
+    """A model's configuration with the example that the document shows."""
+    return ConfigDict(json_schema_extra={"examples": [value]})
+
+
+class AddressIn(Asked):
+    """A postal address. It is kept sealed and never shown again."""
+
+    name: Text
+    lines: Annotated[tuple[Text, ...], Field(min_length=1, max_length=3)]
+    city: Text
+    postal_code: Annotated[str, Field(max_length=16)] = ""
+    country: CountryCode
+    region: Annotated[str, Field(max_length=16)] = ""
+    company: Annotated[str, Field(max_length=200)] = ""
+    phone: Annotated[str, Field(pattern=r"^[0-9]{0,20}$")] = ""
+    email: Annotated[str, Field(max_length=254)] = ""
+
+    def address(self) -> Address:
+        return Address(
+            self.name,
+            self.lines,
+            self.city,
+            self.postal_code,
+            self.country,
+            self.region,
+            self.company,
+            self.phone,
+            self.email,
+        )
+
+
+class ItemCountIn(Asked):
+    """So many of one line of the order."""
+
+    sku: Sku
+    quantity: Quantity
+
+
+class ItemCountOut(Told):
+    sku: str
+    quantity: int

@@ -1,0 +1,40 @@
+"""`python -m bench NAME [--json]`: one path measured against the floor beneath it, both in the same run, as a ratio."""
+
+import argparse
+import importlib
+import json
+import platform
+import sys
+
+BENCHES = {
+    "fold": "events folded into parcels, against a bare loop over the same events",
+}
+"""Every bench by name: a module here with `def run() -> dict` whose answer has the two figures and their ratio."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("name", nargs="?", help="a bench, or `all`")
+    parser.add_argument("--list", action="store_true", help="list the benches")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    asked = parser.parse_args()
+    if asked.list or not asked.name:
+        for name, what in BENCHES.items():
+            print(f"{name:<14} {what}")
+        raise SystemExit(0 if asked.list else 2)
+    if asked.name != "all" and asked.name not in BENCHES:
+        print(f"no bench {asked.name!r}; known: {', '.join(BENCHES)}", file=sys.stderr)
+        raise SystemExit(2)
+    for name in list(BENCHES) if asked.name == "all" else [asked.name]:
+        result = {"bench": name, "python": platform.python_version(), **importlib.import_module(f"bench.{name}").run()}
+        if asked.json:
+            print(json.dumps(result))
+        else:
+            print(name)
+            for key, value in result.items():
+                print(f"  {key:<28} {value}")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,526 @@
+"""The one page a carrier author reads: the words every carrier's folder speaks, and the calls it answers.
+
+A carrier is one folder (`carriers/ups`, `carriers/usps`). It turns its own JSON into `Readings`, knows how to ask where
+a parcel is, and how to buy, find and void a label. It knows nothing of shops, orders or what we conclude.
+
+Nouns first, then the errors, then the calls, in the order of the data's path.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+# ---------------------------------------------------------------------------------------------------------------- words
+
+
+class Kind(StrEnum):
+    """What happened to a parcel, carrier-neutral."""
+
+    LABEL_CREATED = "label_created"
+    PICKED_UP = "picked_up"
+    IN_TRANSIT = "in_transit"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    ATTEMPT_FAILED = "attempt_failed"
+    AVAILABLE_FOR_PICKUP = "available_for_pickup"
+    DELIVERED_TO_ACCESS_POINT = "delivered_to_access_point"
+    DELIVERED = "delivered"
+    EXCEPTION = "exception"
+    CUSTOMS = "customs"
+    REFUSED = "refused"
+    BAD_ADDRESS = "bad_address"
+    UNCLAIMED = "unclaimed"
+    RETURNING_TO_SENDER = "returning_to_sender"
+    RETURNED_TO_SENDER = "returned_to_sender"
+    FORWARDED = "forwarded"
+    DAMAGED = "damaged"
+    LOST = "lost"
+    VOIDED = "voided"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Why. A carrier sets at most one per event, row by row in its table; `None` where its words do not say."""
+
+    # a failed attempt
+    RECIPIENT_ABSENT = "recipient_absent"
+    BUSINESS_CLOSED = "business_closed"
+    NO_ACCESS = "no_access"
+    NO_SECURE_LOCATION = "no_secure_location"
+    SIGNATURE_OR_ID_MISSING = "signature_or_id_missing"
+    PAYMENT_DUE = "payment_due"
+    UNSPECIFIED = "unspecified"
+    # looks like an attempt and is none
+    NOT_ATTEMPTED = "not_attempted"
+    RESCHEDULED = "rescheduled"
+    HELD_AT_REQUEST = "held_at_request"
+    WEATHER_OR_VEHICLE = "weather_or_vehicle"
+    # final dispositions
+    REFUSED = "refused"
+    INSUFFICIENT_ADDRESS = "insufficient_address"
+    MOVED = "moved"
+    UNCLAIMED = "unclaimed"
+    PROHIBITED = "prohibited"
+    RECALLED_BY_SHIPPER = "recalled_by_shipper"
+    # loss
+    LOST = "lost"
+    DAMAGED = "damaged"
+    DESTROYED = "destroyed"
+
+
+NOT_AN_ATTEMPT = frozenset(
+    {Reason.NOT_ATTEMPTED, Reason.RESCHEDULED, Reason.HELD_AT_REQUEST, Reason.WEATHER_OR_VEHICLE}
+)
+
+
+class Effect(StrEnum):
+    """How much an event may change: a physical scan anything, a filler never re-opens an ended parcel, an update nothing."""
+
+    SCAN = "scan"
+    FILLER = "filler"
+    UPDATE = "update"
+
+
+class Mark(StrEnum):
+    """What an event says beside its kind."""
+
+    COLLECTION = "collection"  # a failed try to collect a return from a customer: never a delivery attempt
+    RETURN_WITHDRAWN = "return_withdrawn"  # a return or intercept under way was cancelled
+    CORRECTION = "correction"  # an earlier delivery scan was entered in error
+
+
+class Precision(StrEnum):
+    """How exact an event's instant is, and therefore what of it belongs to the event's identity."""
+
+    SECOND = "second"
+    MINUTE = "minute"
+    DAY = "day"
+
+
+class Source(StrEnum):
+    """Who spoke first: we asked (poll) or the carrier posted (push)."""
+
+    POLL = "poll"
+    PUSH = "push"
+
+
+# ---------------------------------------------------------------------------------------------------------------- nouns
+
+
+def _plain(text: str) -> str:
+    """Letters and digits only, lower case, without accents: for comparing places and words."""
+    bare = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", " ", bare.lower()).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where, as far as the carrier says. `country` is ISO 3166 alpha-2; every field may be empty."""
+
+    city: str = ""
+    region: str = ""
+    postal_code: str = ""
+    country: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.city or self.postal_code)
+
+    def __str__(self) -> str:
+        return ", ".join(part for part in (self.city, self.region, self.country) if part)
+
+    def is_same(self, other: "Place") -> bool:
+        """The same town, by postal code when both state one (first five characters), else by city, region and country."""
+        if not self or not other or (self.country and other.country and self.country != other.country):
+            return False
+        if self.postal_code and other.postal_code:
+            mine, theirs = (_plain(p.postal_code).replace(" ", "")[:5] for p in (self, other))
+            return mine == theirs
+        if self.region and other.region and _plain(self.region) != _plain(other.region):
+            return False
+        return bool(self.city) and _plain(self.city) == _plain(other.city)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The exact bytes a carrier posted or answered. One noun for push, poll and replay.
+
+    `asked` are the numbers a poll asked for (an answer may not repeat them); `status` is the HTTP status of an answer.
+    """
+
+    carrier: str
+    source: Source
+    body: bytes
+    asked: tuple[str, ...] = ()
+    status: int = 200
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes, hex: the payload's name in evidence (`payload:<digest>#field`)."""
+        return hashlib.sha256(self.body).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to one parcel, as one payload tells it.
+
+    `at` is an aware UTC instant; `local` the wall time at the scan's place (aware where the offset is known); `day` the
+    carrier's local day. `code` is the carrier's own code with everything that decides its meaning ("X/48", "55"), `words`
+    its words untouched. `ordinal` is the attempt number the carrier states (the last try is its own number, with `final`).
+    `known` is False when neither code nor words are in the carrier's table and nothing else decided.
+    """
+
+    carrier: str
+    number: str
+    at: datetime
+    local: datetime | None
+    day: date
+    kind: Kind
+    code: str
+    words: str
+    place: Place = Place()
+    reason: Reason | None = None
+    ordinal: int | None = None
+    final: bool = False
+    effect: Effect = Effect.SCAN
+    marks: frozenset[Mark] = frozenset()
+    precision: Precision = Precision.SECOND
+    known: bool = True
+
+    @property
+    def id(self) -> str:
+        """The event's identity within its parcel: instant and code, or the normalised words where there is no code.
+
+        Place and wording are not identity: push and poll differ in both. USPS instants differ in seconds between push
+        and poll, so a minute-precise event is named by its minute.  # source: facts/usps.md 3.3, product.md section 2
+        """
+        match self.precision:
+            case Precision.DAY:
+                when = self.day.isoformat()
+            case Precision.MINUTE:
+                when = self.at.strftime("%Y-%m-%dT%H:%MZ")
+            case Precision.SECOND:
+                when = self.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return f"{self.code or '~' + _plain(self.words).replace(' ', '-')}@{when}"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a payload says of a number without it being an event.
+
+    `newest` is the instant of the newest event for this number in the same payload: what is told is ordered by it, never
+    by arrival. `return_by` is the day after which the carrier sends the parcel back (USPS), `pickup_by` the last day at
+    an access point (UPS); `fields` names the carrier's own field for each of ours, as evidence.
+    """
+
+    number: str
+    newest: datetime | None = None
+    found: bool = True
+    estimate: date | None = None
+    rescheduled: bool = False
+    window: tuple[str, str] | None = None  # "HH:MM" local at the destination
+    return_by: date | None = None
+    pickup_by: date | None = None
+    origin: Place = Place()
+    destination: Place = Place()
+    references: tuple[str, ...] = ()
+    alternates: tuple[str, ...] = ()
+    service: str = ""
+    express: bool | None = None
+    status: str = ""  # the latest numeric or category status, for display only
+    warnings: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Everything a payload says: events and what is told, for one number or many."""
+
+    events: tuple[Event, ...] = ()
+    told: tuple[Told, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*(t.number for t in self.told), *(e.number for e in self.events)]))
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """An HTTP request a carrier made to us: headers with lower-case names, and the exact body."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A tracking number as its carrier writes it, and a warning when something about it is odd (a bad check digit)."""
+
+    number: str
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A postal address. `lines` are street lines; `region` is a state or province code; `phone` digits only."""
+
+    name: str
+    lines: tuple[str, ...]
+    city: str
+    postal_code: str
+    country: str
+    region: str = ""
+    company: str = ""
+    phone: str = ""
+    email: str = ""
+
+    @property
+    def place(self) -> Place:
+        return Place(self.city, self.region, self.postal_code, self.country)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    amount: Decimal
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.currency}"
+
+
+class LabelFormat(StrEnum):
+    PDF = "pdf"
+    PNG = "png"
+    GIF = "gif"
+    ZPL = "zpl"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRequest:
+    """What a label is bought for. `purchase_id` is a UUID4, `reference` our own mark at the carrier (27 letters and digits)."""
+
+    purchase_id: str
+    reference: str
+    ship_from: Address
+    ship_to: Address
+    weight_kg: Decimal
+    description: str
+    service: str = ""
+    size_cm: tuple[Decimal, Decimal, Decimal] | None = None
+    format: LabelFormat = LabelFormat.PDF
+    is_return: bool = True
+    order_numbers: tuple[str, ...] = ()
+    return_number: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call that spends, ready to send and safe to store: exact bytes, no secret in it. Sent as it is, however often."""
+
+    operation: str  # "label", "void", "intercept"
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label as bought. `documents` maps a format to the bytes; the first one is the carrier's own."""
+
+    number: str
+    documents: Mapping[LabelFormat, bytes]
+    price: Money | None
+    shipment_id: str = ""
+    service: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    label: Label
+    answer: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Voided:
+    number: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The carrier said no, in an answer we could read: nothing was bought."""
+
+    code: str
+    message: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotExecuted:
+    """The request never reached the carrier's business (no connection, 401, 429): the same bytes may be sent again."""
+
+    why: str
+    retry_after: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody can say whether the carrier acted: only looking can settle it."""
+
+    why: str
+
+
+PurchaseOutcome: TypeAlias = Bought | Rejected | NotExecuted | Unknown
+VoidOutcome: TypeAlias = Voided | Rejected | NotExecuted | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The outcome of asking for pushes: which numbers (or the account, as "*") are followed until when, which were refused."""
+
+    accepted: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of `homeward doctor`: what was tried, whether it works, and what to do when it does not."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a carrier can and cannot do by API; the reason where it cannot."""
+
+    batch: int = 1  # numbers in one tracking call
+    push_by_number: bool = True  # False: one subscription covers the account
+    intercept: str = ""  # empty: possible; else why not and what to do instead
+    void_return: str = ""  # empty: possible; else why not
+    label_formats: tuple[LabelFormat, ...] = (LabelFormat.PDF,)
+    push_lifetime: timedelta | None = None
+
+
+# --------------------------------------------------------------------------------------------------------------- errors
+
+
+class CarrierError(Exception):
+    """Something between us and a carrier. Subclasses are named by what the caller does next.
+
+    `code` and `request_id` are the carrier's own; the message never holds a secret.
+    """
+
+    def __init__(self, message: str, *, code: str = "", request_id: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code, self.request_id, self.retry_after = code, request_id, retry_after
+
+
+class Refused(CarrierError):
+    """Fix the request (or the credentials): asking again unchanged cannot help."""
+
+
+class Busy(CarrierError):
+    """Wait `retry_after` seconds, then ask again."""
+
+
+class Away(CarrierError):
+    """The carrier or the way to it is down: try later."""
+
+
+class NotFound(CarrierError):
+    """The carrier knows nothing of it yet: ask again later."""
+
+
+class Forged(CarrierError):
+    """A push that did not come from the carrier: drop it and tell ops."""
+
+
+class Unreadable(ValueError):
+    """A payload that is not what this carrier sends. The bytes stay kept; the message says what was expected."""
+
+
+# ---------------------------------------------------------------------------------------------------------------- calls
+
+
+class Reads(Protocol):
+    """Whatever can read a payload: a carrier, or its pure half alone."""
+
+    def read(self, payload: Payload) -> Readings: ...
+
+
+class Reading(Protocol):
+    """The pure half of a carrier, `carriers/<name>/reading.py`: no I/O, no clock, the same bytes always give the same."""
+
+    def read(self, payload: Payload) -> Readings:
+        """Everything the payload says. Raises Unreadable for bytes that are not this carrier's; never for an unknown code."""
+
+    def verify(self, push: Push, secrets: Sequence[str], now: datetime) -> None:
+        """Raise Forged unless one of `secrets` (newest first) proves that the carrier sent it. Constant time."""
+
+    def source_of(self, body: bytes) -> Source:
+        """Whether these bytes are a push or a poll's answer, by their shape. Raises Unreadable where neither."""
+
+    def recognise(self, text: str) -> Recognised | None:
+        """The tracking number in `text` as this carrier writes it, or None when it cannot be one of its numbers."""
+
+
+class Carrier(Protocol):
+    """A carrier with its credentials and its connection, as `carriers/<name>/connect.py: connect()` returns it."""
+
+    name: str
+    title: str
+    abilities: Abilities
+
+    # pure
+    def read(self, payload: Payload) -> Readings: ...
+    def verify(self, push: Push, now: datetime) -> None: ...
+    def recognise(self, text: str) -> Recognised | None: ...
+    def tracking_url(self, number: str) -> str: ...
+    def prepare_label(self, request: LabelRequest) -> Prepared: ...
+    def prepare_void(self, label_number: str, shipment_id: str) -> Prepared: ...
+
+    # asks
+    async def track(self, numbers: Sequence[str]) -> list[Payload]:
+        """Where these parcels are: raw answers, at most `abilities.batch` numbers in one call.
+
+        Raises Refused, Busy, Away. A number the carrier does not know is an answer, not an error.
+        """
+
+    async def subscribe(self, numbers: Sequence[str]) -> Subscribed:
+        """Ask for pushes of these numbers (or of the account). Raises Refused, Busy, Away."""
+
+    async def check(self) -> list[Check]:
+        """Prove credentials, scopes and products with harmless calls."""
+
+    # spends: never retried inside
+    async def buy(self, prepared: Prepared) -> PurchaseOutcome: ...
+    async def find(self, prepared: Prepared) -> tuple[Label, ...]:
+        """Labels that the carrier holds for this purchase's reference or key. Empty: none seen (yet).
+
+        Raises Busy, Away, Refused.
+        """
+
+    async def void(self, prepared: Prepared) -> VoidOutcome: ...
+    async def aclose(self) -> None: ...
+
+
+def utc(instant: datetime) -> datetime:
+    """The same instant in UTC; a naive one is a programming error."""
+    if instant.tzinfo is None:
+        raise ValueError("an instant needs a time zone")
+    return instant.astimezone(UTC)
+
+
+def stated(thing: object) -> int:
+    """How many fields of a dataclass hold something: for `stated beats absent` when sightings are merged."""
+    return sum(bool(getattr(thing, f.name)) for f in fields(thing))  # type: ignore[arg-type]

@@ -1,0 +1,420 @@
+"""USPS bytes -> Readings: poll answers (v3r2 and v3), pushes and replays alike; and the proof that a push is USPS's.
+
+Pure: no I/O, no clock. The bytes become structs in `shapes`, words a meaning in `codes`, prose dates in `wording`.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+from carriers.contract import (
+    Effect,
+    Event,
+    Forged,
+    Kind,
+    Mark,
+    Payload,
+    Place,
+    Precision,
+    Push,
+    Readings,
+    Reason,
+    Source,
+    Told,
+    Unreadable,
+)
+from carriers.usps import numbers, shapes, wording, zones
+from carriers.usps.codes import TABLE
+from carriers.usps.shapes import Item, Scan
+
+__all__ = ["read", "recognise", "source_of", "verify"]
+
+recognise = numbers.recognise
+
+# An enum's member is looked up slowly: a tenth of the time of reading an event.
+MINUTE, DAY = Precision.MINUTE, Precision.DAY
+INSTANT = attrgetter("at")
+NOTHING = shapes.Expectation()
+NOON = time(12)
+# source: facts/usps.md 3.3: "-7:00" and "-05:00" were both seen
+OFFSET = re.compile(r"(?:GMT|UTC)?([+-]?)([0-9]{1,2})(?:[:.]?([0-9]{2}))?")
+FARTHEST = timedelta(hours=14)
+NO_OFFSET = "+00:00"
+When: TypeAlias = tuple[datetime, datetime | None, date, Precision]
+COUNTRIES = {"UNITED STATES": "US", "UNITED STATES OF AMERICA": "US", "USA": "US", "CANADA": "CA", "MEXICO": "MX"}
+FRAUD = "150012"  # source: facts/usps.md 3.6: codes drift, so the text counts too
+
+
+# -------------------------------------------------------------------------------------------------------- once per word
+
+# Code, words, kind, reason, effect, marks, known, and whether the words may hold a return date.
+Understood: TypeAlias = tuple[str, str, Kind, Reason | None, Effect, frozenset[Mark], bool, bool]
+
+
+@lru_cache(maxsize=4096)
+def _understood(code: str | None, words: str | None) -> Understood:
+    """A code and its words, cleaned, and what they mean."""
+    bare, text = (code or "").strip().upper(), clean(words)
+    it = TABLE.meaning(bare, text)
+    return bare, text, it.kind, it.reason, it.effect, it.marks, it.known, wording.may_say_return(text)
+
+
+@lru_cache(maxsize=4096)
+def clean(text: str | None) -> str:
+    return wording.without_html(text or "")
+
+
+@lru_cache(maxsize=32768)
+def _place(city: str | None, state: str | None, zip_code: str | None, country: str | None) -> Place:
+    """A US place unless a country is stated; a facility has a name for its city and nothing else."""
+    town, region, code, land = clean(city), clean(state), clean(zip_code), clean(country).upper()
+    land = COUNTRIES.get(land, land if len(land) == 2 else "") or ("US" if not land and (region or code) else "")
+    return Place(town, region, code, land)
+
+
+@lru_cache(maxsize=256)
+def _offset(text: str | None) -> tzinfo | None:
+    match = OFFSET.fullmatch((text or "").strip())
+    if not match:
+        return None
+    distance = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
+    return timezone(-distance if match[1] == "-" else distance) if distance <= FARTHEST else None
+
+
+# ------------------------------------------------------------------------------------------------------------- when
+
+
+def _instant(scan: Scan) -> datetime | None:
+    """The UTC instant, where USPS states one with a time of day."""
+    gmt = scan.gmt
+    if not gmt or len(gmt) <= 10:
+        return None
+    try:
+        at = datetime.fromisoformat(gmt)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        return at.replace(tzinfo=UTC)
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
+
+
+def _explicit(stamp: datetime | None) -> tzinfo | None:
+    """The offset a stamp states; a `Z` there is not to be believed: v3 puts it behind local wall time.  # facts 3.3"""
+    if stamp is None or not stamp.utcoffset():
+        return None
+    return stamp.tzinfo
+
+
+def _zone(scan: Scan, item: Item) -> tzinfo:
+    """The clock of the scan's place; of the parcel's ends where the scan has no place."""
+    places = (
+        (scan.zip_code or scan.zip_v3, scan.state),
+        (item.destination_zip or item.destination_zip_v3, item.destination_state),
+        (item.origin_zip or item.origin_zip_v3, item.origin_state),
+    )
+    found = (zones.zone(zip_code or "", state or "") for zip_code, state in places)
+    return next((zone for zone in found if zone), None) or zones.anywhere()
+
+
+def _clock_of(scan: Scan, item: Item, at: datetime) -> tzinfo:
+    """The local clock of a scan with a known instant: as the stamp states it, or GMTOffset, or as both imply it."""
+    stamp = wording.instant(scan.stamp) if scan.stamp and len(scan.stamp) > 10 else None
+    if stated := _explicit(stamp) or _offset(scan.offset):
+        return stated
+    if stamp:
+        # Wall time and instant are both there: their distance is the offset, to the quarter hour (seconds differ).
+        quarters = round((stamp.replace(tzinfo=UTC) - at) / timedelta(minutes=15))
+        if quarters and abs(quarters) <= FARTHEST / timedelta(minutes=15):
+            return timezone(timedelta(minutes=15) * quarters)
+    return _zone(scan, item)
+
+
+def _plainly(scan: Scan) -> When | None:
+    """The usual case, quickly: an instant to the second, and a stamp that states its own offset."""
+    gmt, stamp = scan.gmt, scan.stamp
+    if not gmt or not stamp or len(gmt) != 20 or len(stamp) != 25 or stamp.endswith(NO_OFFSET):
+        return None
+    try:
+        at, local = datetime.fromisoformat(gmt), datetime.fromisoformat(stamp)
+    except ValueError:
+        return None
+    return (at, local, local.date(), MINUTE) if at.tzinfo is UTC and local.tzinfo else None
+
+
+def _when(scan: Scan, item: Item) -> When | None:
+    try:
+        return _slowly(scan, item)
+    except OverflowError:  # the first or the last day of the calendar
+        return None
+
+
+def _slowly(scan: Scan, item: Item) -> When | None:
+    """Instant, wall time, local day and how exact; None when it states no time at all.
+
+    source: facts/usps.md 3.3: GMTTimestamp, then a stamp with an offset, then a stamp and GMTOffset, then the clock of
+    the place, then a bare day, ordered as if at local noon.
+    """
+    if at := _instant(scan):
+        local = at.astimezone(_clock_of(scan, item, at))
+        return at, local, local.date(), MINUTE
+    stamp = wording.instant(scan.stamp) if scan.stamp else None
+    if scan.stamp is None or stamp is None:
+        return None
+    if len(scan.stamp.strip()) <= 10:
+        noon = datetime.combine(stamp.date(), NOON, _offset(scan.offset) or _zone(scan, item))
+        return noon.astimezone(UTC), None, stamp.date(), DAY
+    clock = _explicit(stamp) or _offset(scan.offset) or _zone(scan, item)
+    local = stamp.replace(tzinfo=clock)
+    return local.astimezone(UTC), local, local.date(), MINUTE
+
+
+# ------------------------------------------------------------------------------------------------------------- events
+
+
+class _Blank:
+    """An Event before it is one: the same slots, open to writing.
+
+    A frozen dataclass pays a checked call for every field; filling a blank and turning it into an Event costs a third,
+    and half of the time of reading an answer was that.
+    """
+
+    __slots__ = Event.__slots__
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the scans of one item came to."""
+
+    events: list[Event]
+    promising: list[Event]  # whose words may hold a return date
+    warnings: list[str]
+
+
+def _found(number: str, item: Item, scans: Sequence[Scan]) -> _Found:
+    found = _Found([], [], [])
+    add = found.events.append
+    for scan in scans:
+        code, words, kind, reason, effect, marks, known, promising = _understood(scan.code, scan.words)
+        when = _plainly(scan) or _when(scan, item)
+        if when is None or not (code or words):
+            found.warnings.append(f"an event without a time or a name was left out: {code} {words}".rstrip(": "))
+            continue
+        event: Any = _Blank()
+        event.carrier, event.number = "usps", number
+        event.at, event.local, event.day, event.precision = when
+        event.kind, event.code, event.words, event.reason = kind, code, words, reason
+        event.place = _place(scan.city, scan.state, scan.zip_code or scan.zip_v3, scan.country)
+        event.ordinal, event.final, event.known = None, False, known
+        event.effect, event.marks = effect, marks
+        event.__class__ = Event
+        add(event)
+        if promising:
+            found.promising.append(event)
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------- told
+
+
+def _estimate(item: Item) -> tuple[str, date] | None:
+    """What USPS expects, by the field that says it: expected, then predicted, then guaranteed."""
+    new = item.expectation or NOTHING
+    candidates = (
+        ("deliveryDateExpectation.expectedDeliveryDate", new.expected),
+        ("expectedDeliveryTimeStamp", item.expected_v3),
+        ("expectedDeliveryDate", item.expected_summary),
+        ("deliveryDateExpectation.predictedDeliveryDate", new.predicted),
+        ("predictedDeliveryDate", item.predicted_v3),
+        ("predictedDeliveryTimeStamp", item.predicted_old),
+        ("deliveryDateExpectation.guaranteedDeliveryDate", new.guaranteed),
+        ("guaranteedDeliveryTimeStamp", item.guaranteed_v3),
+        ("guaranteedDeliveryDate", item.guaranteed_summary),
+    )
+    for name, text in candidates:
+        if text and (found := wording.day(text)):
+            return name, found
+    return None
+
+
+def _window(item: Item) -> tuple[str, str] | None:
+    new = item.expectation or NOTHING
+    start, end = new.window_start or item.window_start, new.window_end or item.window_end
+    if not start or not end:
+        return None
+    hours = wording.clock(start), wording.clock(end)
+    return hours if all(hours) else None
+
+
+def _return_by(item: Item, found: _Found, newest: Event | None) -> tuple[str, date] | None:
+    """The day it goes back: a field of v3; in v3r2 only words say it.  # source: facts/usps.md 3.1, 4.3"""
+    if item.return_date and (stated := wording.day(item.return_date)):
+        return "returnDateNotice", stated
+    if said := wording.return_by(item.summary, newest.day if newest else None):
+        return "statusSummary", said
+    for event in sorted(found.promising, key=INSTANT, reverse=True):
+        if said := wording.return_by(event.words, event.day):
+            return "eventType", said
+    return None
+
+
+def _alternates(item: Item, number: str) -> tuple[str, ...]:
+    others = [_number(text) for text in (item.associated, item.original, item.other_label) if text]
+    return tuple(dict.fromkeys(each for each in others if each and each != number))
+
+
+def _told(number: str, item: Item, found: _Found) -> Told:
+    newest = max(found.events, key=INSTANT, default=None)
+    estimate, back = _estimate(item), _return_by(item, found, newest)
+    service = clean(item.mail_class)
+    fields = {}
+    if estimate:
+        fields["estimate"] = estimate[0]
+    if back:
+        fields["return_by"] = back[0]
+    return Told(
+        number=number,
+        newest=newest.at if newest else None,
+        estimate=estimate[1] if estimate else None,
+        rescheduled=bool(item.expectation and item.expectation.modified == "1"),
+        window=_window(item),
+        return_by=back[1] if back else None,
+        origin=_place(item.origin_city, item.origin_state, item.origin_zip or item.origin_zip_v3, item.origin_country),
+        destination=_place(
+            item.destination_city,
+            item.destination_state,
+            item.destination_zip or item.destination_zip_v3,
+            item.destination_country or item.destination_country_v3,
+        ),
+        references=tuple(filter(None, map(clean, item.references or ()))),
+        alternates=_alternates(item, number),
+        service=service,
+        express="express" in service.lower() if service else None,
+        status=clean(item.category),
+        warnings=tuple(found.warnings),
+        fields=fields,
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- not found
+
+
+def _complaints(error: Mapping[str, Any]) -> tuple[str, ...]:
+    """The sentences of an error envelope, every part of which may be missing.  # source: facts/usps.md 3.6, 8"""
+    said = []
+    errors = error.get("errors")
+    for each in errors if isinstance(errors, list) else ():
+        if isinstance(each, dict):
+            text = wording.without_html(str(each.get("detail") or each.get("title") or ""))
+            code = str(each.get("code") or "")
+            fraud = "fraudulent postage: " if code == FRAUD or "fraud" in text.lower() else ""
+            said.append(f"{fraud}{code} {text}".strip()[:300])
+    return tuple(said) or (wording.without_html(str(error.get("message") or "not found"))[:300],)
+
+
+def _is_missing(item: Item) -> bool:
+    return item.scans is None and item.scan is None and (item.error is not None or (item.status_code or "2")[0] != "2")
+
+
+# ---------------------------------------------------------------------------------------------------------------- read
+
+
+def _number(text: str | None) -> str:
+    """The number as we write it: USPS answers with what it was asked, at times with the routing prefix."""
+    if not text or numbers.IMPB.fullmatch(text):
+        return text or ""
+    return re.sub(r"[^0-9A-Z]", "", numbers.tidy(text))
+
+
+def _read(number: str, item: Item) -> tuple[list[Event], Told]:
+    if _is_missing(item):
+        return [], Told(number, found=False, warnings=_complaints(item.error or {}))
+    scans = item.scans or []
+    found = _found(number, item, [*scans, item.scan] if item.scan else scans)
+    if item.summaries:
+        found.warnings.append("a summary answer: its sentences are not read as events")
+    return found.events, _told(number, item, found)
+
+
+def _numbers(item: Item, asked: Sequence[str], alone: bool) -> Sequence[str]:
+    """Which numbers an item speaks of: its own; an only item without one answers all that was asked."""
+    if number := _number(item.number):
+        return (number,)
+    if alone and (item.error is not None or (len(asked) == 1 and item.scans is not None)):
+        return asked
+    return ()
+
+
+def read(payload: Payload) -> Readings:
+    """Everything the payload says. Raises Unreadable for bytes that are not USPS's; never for an unknown code."""
+    asked = tuple(dict.fromkeys(filter(None, map(_number, payload.asked))))
+    events: list[Event] = []
+    told: list[Told] = []
+    items = shapes.items(payload.body)
+    for item in items:
+        for number in _numbers(item, asked, len(items) == 1):
+            found, said = _read(number, item)
+            events += found
+            told.append(said)
+    if items and not told:
+        raise Unreadable("nothing in it names a tracking number")
+    if asked:
+        mentioned = {each.number for each in told}
+        absent = ("the answer does not mention this number",)
+        told += [Told(number, found=False, warnings=absent) for number in asked if number not in mentioned]
+    return Readings(tuple(events), tuple(told))
+
+
+def source_of(body: bytes) -> Source:
+    """A push is an envelope around a payload string, an answer speaks of numbers or is an error."""
+    said = shapes.json(body.removeprefix(shapes.BOM))
+    first = said[0] if isinstance(said, list) and said else said
+    keys = {key.lower() for key in first} if isinstance(first, dict) else set()
+    if first is said and keys & {"payload", "challenge"}:
+        return Source.PUSH
+    if said == [] or keys & {"trackingnumber", "trackingevents", "error"}:
+        return Source.POLL
+    raise Unreadable("neither a push nor a tracking answer of USPS's")
+
+
+# -------------------------------------------------------------------------------------------------------------- verify
+
+
+def _envelope(body: bytes) -> tuple[str, str]:
+    """`timestamp` and `payload` of a push as the decoded strings that are signed."""
+    try:
+        envelope = shapes.json(body.removeprefix(shapes.BOM))
+    except Unreadable as error:
+        raise Forged(f"not a push of USPS's: {error}") from None
+    match envelope:
+        case {"timestamp": str(timestamp), "payload": str(payload)}:
+            return timestamp, payload
+    raise Forged("not a push of USPS's: timestamp and payload must be strings")
+
+
+def signature(secret: str, timestamp: str, payload: str) -> str:
+    """source: facts/usps.md 5.1: over the decoded strings, one behind the other; never over the raw body."""
+    digest = hmac.new(secret.encode(), (timestamp + payload).encode(), hashlib.sha256).digest()
+    return base64.b64encode(digest).decode()
+
+
+def verify(push: Push, secrets: Sequence[str], now: datetime) -> None:
+    """Raise Forged unless one of `secrets` (newest first) proves that USPS sent it. Constant time.
+
+    A push that is late is still USPS's: it is kept and read by its events' own instants, so `now` decides nothing here.
+    """
+    if not secrets:
+        raise Forged("no push secret is set, so nothing can be proved")
+    claimed = (push.headers.get("x-hmac") or push.headers.get("hmac-header") or "").strip().encode()
+    if not claimed:
+        raise Forged("a push without a signature")
+    timestamp, payload = _envelope(push.body)
+    proofs = [hmac.compare_digest(signature(each, timestamp, payload).encode(), claimed) for each in secrets]
+    if not any(proofs):
+        raise Forged("a push whose signature fits none of our secrets")

@@ -1,0 +1,270 @@
+"""The `homeward` command: every verb, each importing what it needs only when it is called."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="homeward",
+    help="Carrier tracking and returns for an online shop: UPS and USPS, by push and by poll.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys_app = typer.Typer(help="API keys: make, list, revoke.", no_args_is_help=True)
+terms_app = typer.Typer(help="The shops' terms.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+app.add_typer(terms_app, name="terms")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on.")]
+Data = Annotated[Path | None, typer.Option(help="Folder for the database and the key.")]
+
+
+def _settings(**given: object) -> Any:
+    from cli.settings import Misconfigured, environment, read_settings
+
+    try:
+        return read_settings(environment(), **given)
+    except Misconfigured as error:
+        _fail(str(error))
+
+
+def _fail(message: str, code: int = 2) -> Any:
+    typer.echo(f"homeward: {message}", err=True)
+    raise typer.Exit(code)
+
+
+def _serve(role: str, **given: object) -> None:
+    import asyncio
+
+    from cli.serving import serve
+    from cli.settings import Misconfigured
+    from merchants.terms import TermsError
+    from store.engine import StoreError
+
+    try:
+        asyncio.run(serve(_settings(**given), role))
+    except (Misconfigured, StoreError, TermsError) as error:
+        _fail(str(error), 1)
+    except OSError as error:
+        _fail(f"{error.strerror or error}: is another homeward running? Try another port: PORT=8090 make run", 1)
+
+
+@app.command()
+def serve(
+    port: Port = None,
+    data: Data = None,
+    street_url: Annotated[str | None, typer.Option(help="A simulated street that already runs.")] = None,
+    clock: Annotated[str | None, typer.Option(help="Story clock START@SPEED@ANCHOR.")] = None,
+) -> None:
+    """Serve everything in one process: pages, API, webhooks and the work loop."""
+    _serve("serve", port=port, data=data, street_url=street_url, clock=clock)
+
+
+@app.command()
+def web(port: Port = None, data: Data = None) -> None:
+    """Serve the pages, the API and the inbound webhooks only (beside `homeward work`, on one PostgreSQL)."""
+    _serve("web", port=port, data=data)
+
+
+@app.command()
+def work(data: Data = None) -> None:
+    """Run the work loop only: polls, readings, notices, alerts, subscriptions."""
+    _serve("work", data=data)
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8081,
+    clock: Annotated[str, typer.Option(help="Story clock START@SPEED@ANCHOR.")] = "",
+    ledger: Annotated[Path | None, typer.Option(help="File for the street's own ledger (JSON lines).")] = None,
+) -> None:
+    """Serve the simulated street: stand-ins of UPS and USPS, scripted journeys, faults."""
+    import asyncio
+
+    from cli.serving import sandbox as run
+
+    try:
+        asyncio.run(run(port, clock, ledger))
+    except ValueError as error:
+        _fail(str(error))
+
+
+@app.command()
+def demo(
+    as_json: Json = False,
+    speed: Annotated[float, typer.Option(help="Story seconds in a real second.")] = 0.0,
+    only: Annotated[str, typer.Option(help="Only journeys whose name contains this.")] = "",
+) -> None:
+    """Play every journey through the real service and compare each conclusion with the street's own record."""
+    import asyncio
+
+    from cli.demo import play
+
+    raise typer.Exit(asyncio.run(play(as_json=as_json, speed=speed, only=only)))
+
+
+@app.command()
+def migrate(data: Data = None) -> None:
+    """Bring the database to this version's schema."""
+    import asyncio
+
+    from store.engine import StoreError
+    from store.migrate import migrate as run
+
+    settings = _settings(data=data)
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        found = asyncio.run(run(settings.database))
+    except StoreError as error:
+        _fail(str(error), 1)
+    typer.echo(
+        "already current"
+        if found.is_current
+        else f"migrated from {found.found or 'an empty database'} to {found.wanted}"
+    )
+
+
+@app.command()
+def doctor(
+    carrier: Annotated[str, typer.Option(help="Only this carrier.")] = "", as_json: Json = False, data: Data = None
+) -> None:
+    """Check settings, disk, clock, database, terms and the carriers' credentials; say what is missing."""
+    import asyncio
+
+    from cli.doctor import examine
+
+    checks = asyncio.run(examine(_settings(data=data), carrier))
+    if as_json:
+        typer.echo(json.dumps([{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks], indent=2))
+    else:
+        for check in checks:
+            typer.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<28} {check.detail}")
+    raise typer.Exit(0 if all(c.ok for c in checks) else 1)
+
+
+@app.command()
+def explain(
+    files: Annotated[list[str], typer.Argument(help="Raw carrier payloads, in any order; - for standard input.")],
+    carrier: Annotated[str, typer.Option(help="ups or usps.")],
+    terms: Annotated[
+        str, typer.Option(help="Terms by name or .toml file; default: the carrier's shipped example.")
+    ] = "",
+    purpose: Annotated[str, typer.Option(help="order, return, resend or exchange.")] = "order",
+    now: Annotated[str, typer.Option(help="RFC 3339 instant to judge at; default: now.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Say what the service would conclude from raw carrier payloads, and why. No database, no network."""
+    from cli.explaining import Usage, lines
+    from cli.explaining import explain as run
+    from merchants.terms import TermsError
+
+    try:
+        at = datetime.fromisoformat(now.replace("Z", "+00:00")) if now else datetime.now(UTC)
+        if at.tzinfo is None:
+            raise ValueError
+    except ValueError:
+        _fail(f"--now: expected an RFC 3339 instant such as 2026-03-05T12:00:00Z, found {now!r}")
+    try:
+        answer = run(carrier, files, terms=terms, purpose=purpose, now=at)
+    except (Usage, TermsError) as error:
+        _fail(str(error))
+    typer.echo(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else "\n".join(lines(answer)))
+    raise typer.Exit(1 if answer["unread"] else 0)
+
+
+@app.command()
+def track(carrier: str, number: str, as_json: Json = False, data: Data = None) -> None:
+    """Ask a carrier about one number now, and say what follows. Nothing is stored."""
+    import asyncio
+
+    from carriers.contract import CarrierError
+    from cli.explaining import Usage, lines
+    from cli.settings import Misconfigured
+    from cli.tracking import ask
+
+    try:
+        answer = asyncio.run(ask(_settings(data=data), carrier, number))
+    except (Usage, Misconfigured) as error:
+        _fail(str(error))
+    except CarrierError as error:
+        _fail(f"{carrier}: {error}", 1)
+    typer.echo(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else "\n".join(lines(answer)))
+
+
+@keys_app.command("make")
+def keys_make(
+    name: str,
+    scopes: Annotated[str, typer.Option(help="Scopes separated by commas; empty: all of them.")] = "",
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Make an API key and print it once."""
+    _key_call({"do": "make", "name": name, "scopes": [s for s in scopes.split(",") if s]}, as_json, data)
+
+
+@keys_app.command("list")
+def keys_list(as_json: Json = False, data: Data = None) -> None:
+    """List the API keys, without the keys themselves."""
+    _key_call({"do": "list"}, as_json, data)
+
+
+@keys_app.command("revoke")
+def keys_revoke(id: int, as_json: Json = False, data: Data = None) -> None:
+    """Revoke an API key by its id."""
+    _key_call({"do": "revoke", "id": id}, as_json, data)
+
+
+def _key_call(call: dict[str, Any], as_json: bool, data: Path | None) -> None:
+    import asyncio
+
+    from cli.control import Unable, ask_or_do
+
+    try:
+        answer = asyncio.run(ask_or_do(_settings(data=data), call))
+    except Unable as error:
+        _fail(str(error), 1)
+    typer.echo(json.dumps(answer, indent=2) if as_json else "\n".join(answer["lines"]))
+
+
+@terms_app.command("check")
+def terms_check(
+    files: Annotated[list[Path] | None, typer.Argument(help="Terms files; default: those of the service.")] = None,
+) -> None:
+    """Check terms files and say, key by key, what is wrong."""
+    from merchants.terms import SHIPPED, TermsError, load, load_all
+
+    settings = _settings()
+    bad = False
+    for path in files or []:
+        try:
+            terms = load(path)
+            typer.echo(f"{path}: {terms.name} {terms.version}, in force from {terms.effective_from}")
+        except TermsError as error:
+            bad = True
+            typer.echo(str(error), err=True)
+    if not files:
+        try:
+            for name, versions in load_all(settings.merchants if settings.merchants != Path() else SHIPPED).items():
+                typer.echo(f"{name}: {', '.join(terms.version for terms in versions)}")
+        except TermsError as error:
+            bad = True
+            typer.echo(str(error), err=True)
+    raise typer.Exit(1 if bad else 0)
+
+
+def main() -> None:
+    """Run the command; a broken pipe of the reader's is no failure of ours."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""One writer: a command that writes hands its work to the running service, or opens the database itself."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from api.keys import SCOPES, issue
+from cli.settings import Settings, sealing_key
+from fleet.clocks import text
+from store.engine import SQLITE, Store, open_store
+from store.keys import list_keys, revoke_key
+from store.migrate import migrate
+from store.sealing import Sealer
+
+SOCKET = "control.sock"
+_LONGEST = 1 << 20
+
+
+class Unable(Exception):
+    """The call could not be done; the message says why."""
+
+
+def socket_of(settings: Settings) -> Path:
+    """Where the running service listens for commands: only its own user may enter the data folder's socket."""
+    return settings.data / SOCKET
+
+
+async def ask_or_do(settings: Settings, call: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of the running service, or of this process when none runs. Raises Unable."""
+    path = socket_of(settings)
+    if settings.database.startswith(SQLITE) and path.exists():
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=_LONGEST)
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)  # a service that was killed left it behind
+        else:
+            writer.write(json.dumps(dict(call)).encode() + b"\n")
+            await writer.drain()
+            answer = json.loads(await reader.readline())
+            writer.close()
+            return _checked(answer)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    await migrate(settings.database)
+    store = await open_store(settings.database)
+    try:
+        return _checked(await do(store, Sealer(sealing_key(settings)), call))
+    finally:
+        await store.close()
+
+
+async def listen(path: Path, store: Store, sealer: Sealer) -> asyncio.AbstractServer:
+    """Serve commands on the socket until closed. One line in, one line out."""
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            call = json.loads(await asyncio.wait_for(reader.readline(), 10))
+            answer = await do(store, sealer, call)
+        except (ValueError, TimeoutError) as error:
+            answer = {"error": f"not understood: {error}"}
+        writer.write(json.dumps(answer).encode() + b"\n")
+        await writer.drain()
+        writer.close()
+
+    path.unlink(missing_ok=True)
+    server = await asyncio.start_unix_server(one, path=str(path), limit=_LONGEST)
+    path.chmod(0o600)
+    return server
+
+
+async def do(store: Store, sealer: Sealer, call: Mapping[str, Any]) -> dict[str, Any]:
+    """One command."""
+    now = datetime.now(UTC)
+    match call:
+        case {"do": "make", "name": str(name), "scopes": list(scopes)}:
+            try:
+                key = await store.write(lambda tx: issue(tx, sealer, name=name, scopes=scopes or list(SCOPES), at=now))
+            except ValueError as error:
+                return {"error": str(error)}
+            return {"key": key, "lines": [key, "Keep it: it is shown only now."]}
+        case {"do": "list"}:
+            keys = await store.read(list_keys)
+            rows: list[dict[str, Any]] = [
+                {
+                    "id": key.id,
+                    "name": key.name,
+                    "hint": key.hint,
+                    "scopes": sorted(key.scopes),
+                    "created_at": text(key.created_at),
+                    "revoked": key.revoked_at is not None,
+                }
+                for key in keys
+            ]
+            lines = [
+                f"{r['id']:>4}  {r['hint']}...  {r['name']:<20} {'revoked' if r['revoked'] else ', '.join(r['scopes'])}"
+                for r in rows
+            ]
+            return {"keys": rows, "lines": lines or ["no keys"]}
+        case {"do": "revoke", "id": int(id)}:
+            if not await store.write(lambda tx: revoke_key(tx, id, now)):
+                return {"error": f"no live key {id}"}
+            return {"revoked": id, "lines": [f"key {id} is revoked"]}
+        case _:
+            return {"error": f"no command {call.get('do')!r}"}
+
+
+def _checked(answer: dict[str, Any]) -> dict[str, Any]:
+    if "error" in answer:
+        raise Unable(answer["error"])
+    return answer

@@ -1,0 +1,225 @@
+"""`serve`, `web` and `work`: the doors and the work loop in one process or apart; `sandbox`: the simulated street."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+from aiohttp import web
+from apscheduler.executors.asyncio import AsyncIOExecutor
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from api.app import build
+from api.house import House
+from api.keys import first_key
+from cli.control import listen, socket_of
+from cli.rehearsal import Rehearsal
+from cli.settings import Misconfigured, Settings, environment
+from cli.wiring import PUSH_SECRET, Parts, has_credentials, open_parts, street_environment
+from store.engine import SQLITE, Tx
+from store.outbox import say
+from street.app import open_street
+from street.clock import StoryClock
+from street.town import Town
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 20.0
+SILENT_SECONDS = 60.0
+"""A sweep that did not end for so long makes `/readyz` say so."""
+
+Sweep = Callable[[], Awaitable[object]]
+
+
+class WorkLoop:
+    """The sweeps of one process on a schedule: one job each, in UTC, none lost when late, none overlapping itself."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._ended: dict[str, float] = {}
+        # source: facts/stack.md: misfire_grace_time defaults to 1 s and skips late jobs; local time fires twice
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            executors={"default": AsyncIOExecutor()},
+            job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
+        )
+        self._running: set[asyncio.Task[object]] = set()
+
+    def start(self) -> None:
+        for name, (seconds, sweep) in self._parts.sweeps().items():
+            self._ended[name] = time.monotonic()
+            self._scheduler.add_job(
+                self._run, IntervalTrigger(seconds=seconds, timezone=UTC), args=(name, sweep), id=name
+            )
+        self._scheduler.start()
+
+    def wake(self) -> None:
+        """Something was kept: read it now instead of at the next tick."""
+        if self._scheduler.running:
+            self._scheduler.modify_job("read", next_run_time=datetime.now(UTC))
+
+    def alive(self) -> Mapping[str, bool]:
+        """Of each sweep, whether it ended lately."""
+        now = time.monotonic()
+        return {name: now - ended < SILENT_SECONDS for name, ended in self._ended.items()}
+
+    async def stop(self) -> None:
+        """No new sweeps; those under way may finish."""
+        self._scheduler.pause()
+        if self._running:
+            await asyncio.wait(self._running, timeout=GRACE_SECONDS)
+        self._scheduler.shutdown(wait=False)
+
+    async def _run(self, name: str, sweep: Sweep) -> None:
+        """One sweep. Its error becomes an alert: the scheduler would swallow it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            await sweep()
+        except Exception as error:
+            log.exception("sweep failed", extra={"sweep": name})
+            with contextlib.suppress(Exception):
+                await self._report(name, error)
+        finally:
+            self._running.discard(task)
+            self._ended[name] = time.monotonic()
+
+    async def _report(self, name: str, error: Exception) -> None:
+        now = self._parts.clock.now()
+
+        async def unit(tx: Tx) -> None:
+            data = {"sweep": name, "error": type(error).__name__}
+            hour = f"{datetime.now(UTC):%Y-%m-%dT%H}"
+            await say(tx, subject="service", name=f"sweep/{name}/{hour}", type="ops.sweep_failed", at=now, data=data)
+
+        await self._parts.store.write(unit)
+
+
+def house_of(parts: Parts, loop: WorkLoop | None) -> House:
+    """What the doors stand on."""
+    return House(
+        store=parts.store,
+        clock=parts.clock,
+        sealer=parts.sealer,
+        carriers=parts.carriers,
+        terms=parts.shelf,
+        ledger=parts.ledger,
+        poller=parts.poller,
+        till=parts.till,
+        wake=loop.wake if loop else lambda: None,
+        alive=loop.alive if loop else dict,
+        proxies=parts.settings.proxies,
+    )
+
+
+async def serve(settings: Settings, role: str) -> None:
+    """Run until a signal says stop. Raises Misconfigured, StoreError, TermsError before anything is served."""
+    if role != "serve" and settings.database.startswith(SQLITE):
+        raise Misconfigured(
+            f"homeward {role} needs DATABASE_URL=postgresql+asyncpg://...; on SQLite use homeward serve"
+        )
+    env = environment()
+    rehearses = not has_credentials(env)
+    rehearsal = Rehearsal(settings) if rehearses and not settings.street_url and role == "serve" else None
+    async with AsyncExitStack() as stack:
+        street = ""
+        if rehearsal:
+            settings = rehearsal.settings
+            street = await _open_street(stack, settings)
+        elif rehearses:
+            street = settings.street_url
+        if rehearses and not street:
+            raise Misconfigured("no carrier: set UPS_* or USPS_* credentials, or HOMEWARD_STREET_URL for a rehearsal")
+        if street:
+            env = street_environment(street, settings.url) | env
+        parts = await stack.enter_async_context(open_parts(settings, env))
+        loop = WorkLoop(parts) if role != "web" else None
+        if role != "work":
+            await _open_doors(stack, parts, loop)
+        if role == "serve":
+            server = await listen(socket_of(settings), parts.store, parts.sealer)
+            stack.callback(server.close)
+        if loop:
+            loop.start()
+            stack.push_async_callback(loop.stop)
+        if street and role != "work":
+            await _point_street(street, settings)
+        await _welcome(parts, role, street)
+        if rehearsal:
+            for line in await rehearsal.play(parts, street):
+                say_line(line)
+        await _until_signalled()
+        say_line("stopping: finishing what is under way")
+        if rehearsal:
+            await rehearsal.remember(street)
+
+
+async def sandbox(port: int, clock: str, ledger: Path | None) -> None:
+    """Serve the simulated street alone. Raises ValueError for a clock that is none."""
+    town = Town(StoryClock.parse(clock), ledger_path=ledger)
+    async with open_street(town, port) as base:
+        say_line(f"the street is open at {base}  (UPS under /ups, USPS under /usps, /street to direct it)")
+        await _until_signalled()
+
+
+def say_line(line: str) -> None:
+    print(line, flush=True)
+
+
+async def _open_doors(stack: AsyncExitStack, parts: Parts, loop: WorkLoop | None) -> None:
+    runner = web.AppRunner(build(house_of(parts, loop)), access_log=None, keepalive_timeout=30.0)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, parts.settings.host, parts.settings.port).start()
+
+
+async def _until_signalled() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    await stop.wait()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, sys.exit, 1)  # a second signal does not wait
+
+
+async def _open_street(stack: AsyncExitStack, settings: Settings) -> str:
+    """The simulated street in this process, on a port of its own; its base URL."""
+    town = Town(StoryClock.parse(settings.clock))
+    return await stack.enter_async_context(open_street(town, settings.street_port or settings.port + 1))
+
+
+async def _point_street(street: str, settings: Settings) -> None:
+    """Tell the street where UPS's portal would be told to push. (USPS is told by its subscription.)"""
+    told = {"ups_webhook_url": f"{settings.url}/webhooks/ups", "ups_webhook_credential": PUSH_SECRET}
+    async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
+        (await http.post("/street/settings", json=told)).raise_for_status()
+
+
+async def _welcome(parts: Parts, role: str, street: str) -> None:
+    """One line for each thing to open next; the development key, once."""
+    url = parts.settings.url
+    if role == "work":
+        say_line("the work loop runs; stop it with Ctrl-C")
+        return
+    key = await first_key(parts.store, parts.sealer, parts.clock.now())
+    say_line(f"Homeward is open at {url}")
+    say_line(f"  Follow your Order     {url}/follow/order")
+    say_line(f"  Follow your Return    {url}/follow/return")
+    say_line(f"  API documentation     {url}/docs")
+    say_line(f"  Health, figures       {url}/readyz  {url}/metrics")
+    if street:
+        say_line(
+            f"  The simulated street  {street}/street/parcels  (no UPS_* or USPS_* credentials: nothing real is called)"
+        )
+    if key:
+        say_line(f"  API key (shown once)  {key}")

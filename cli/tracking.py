@@ -1,0 +1,34 @@
+"""`homeward track`: ask a carrier about one number now, and say what follows. Nothing is stored."""
+
+from typing import Any
+
+from cli.explaining import Told, Usage, enter, reading, terms_for
+from cli.settings import Misconfigured, Settings, environment
+from cli.wiring import has_credentials, open_carriers, read_budgets, street_environment
+from tracker.explain import explained
+from tracker.lifecycle import Purpose, Shipment, fold
+from tracker.policy import conclude
+
+
+async def ask(settings: Settings, name: str, number: str) -> dict[str, Any]:
+    """The conclusion from the carrier's answer. Raises Usage, Misconfigured and CarrierError."""
+    read = reading(name)
+    recognised = read.recognise(number)
+    if recognised is None:
+        raise Usage(f"{number!r} cannot be a {name.upper()} tracking number")
+    env = environment()
+    if not has_credentials(env):
+        if not settings.street_url:
+            raise Misconfigured(f"no {name.upper()}_* credentials; see homeward doctor, or set HOMEWARD_STREET_URL")
+        env = street_environment(settings.street_url, settings.url) | env
+    carrier = open_carriers([name], env, read_budgets("off", [name]))[name]
+    numbers: dict[str, Told] = {recognised.number: Told([], [])}
+    try:
+        for payload in await carrier.track([recognised.number]):
+            enter(read, payload, numbers)
+    finally:
+        await carrier.aclose()
+    now = settings.story.now()
+    told = numbers[recognised.number]
+    parcel = fold(told.sightings, told.tellings, Shipment(name, recognised.number, Purpose.ORDER))
+    return {**explained(conclude(parcel, terms_for(name, "", now), now)), "unread": []}

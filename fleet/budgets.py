@@ -1,0 +1,68 @@
+"""How many calls a carrier's credential may make: per API, in this process. Real time."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from aiolimiter import AsyncLimiter
+
+from carriers.contract import Busy
+
+LONGEST_WAIT = 20.0
+"""Seconds a call may wait for its turn; longer than that it is better done in a later sweep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many calls in so many seconds."""
+
+    calls: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class Budget:
+    """One credential's budget: a bucket per API that fills steadily, and a pause where the carrier asked for quiet.
+
+    An API without a rate of its own uses the one named "*"; without that either, it is free.
+    """
+
+    rates: Mapping[str, Rate]
+    monotonic: Callable[[], float] = time.monotonic
+    _buckets: dict[str, AsyncLimiter] = field(default_factory=dict)
+    _quiet_until: dict[str, float] = field(default_factory=dict)
+
+    async def take(self, api: str) -> None:
+        """Return when one call may be made. Raises Busy when the wait would be too long."""
+        pause = self._quiet_until.get(api, 0.0) - self.monotonic()
+        if pause > 0:
+            raise Busy(f"{api}: the carrier asked for quiet", retry_after=pause)
+        bucket = self._bucket(api)
+        if bucket is None:
+            return
+        if not bucket.has_capacity() and bucket.time_period / bucket.max_rate > LONGEST_WAIT:
+            raise Busy(f"{api}: the budget is used up", retry_after=bucket.time_period / bucket.max_rate)
+        await bucket.acquire()
+
+    def hold(self, api: str, seconds: float) -> None:
+        """Nobody calls this API for that long."""
+        self._quiet_until[api] = max(self._quiet_until.get(api, 0.0), self.monotonic() + seconds)
+
+    def left(self, api: str, most: int) -> int:
+        """How many calls could be made right now, at most `most`."""
+        if self._quiet_until.get(api, 0.0) > self.monotonic():
+            return 0
+        bucket = self._bucket(api)
+        if bucket is None:
+            return most
+        low, high = 0, most
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if bucket.has_capacity(min(middle, bucket.max_rate)) else (low, middle - 1)
+        return min(low, int(bucket.max_rate))
+
+    def _bucket(self, api: str) -> AsyncLimiter | None:
+        rate = self.rates.get(api) or self.rates.get("*")
+        if rate is None:
+            return None
+        return self._buckets.setdefault(api, AsyncLimiter(rate.calls, rate.seconds))

@@ -1,0 +1,56 @@
+"""Story time: a start and a speed, shared by every process (and by the simulated street) through one line of text."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Story time as a straight line over real time: `start` at the real second `anchor`, then `speed` times as fast.
+
+    Deadlines, windows and due rows are in story time; leases, timeouts, tokens and signatures never are.
+    """
+
+    start: datetime
+    speed: float = 1.0
+    anchor: float = 0.0
+
+    @classmethod
+    def real(cls) -> "Clock":
+        """The clock on the wall."""
+        return cls(datetime.fromtimestamp(0, UTC), 1.0, 0.0)
+
+    @classmethod
+    def parse(cls, text: str) -> "Clock":
+        """`<RFC3339 start>@<speed>@<unix anchor>`; empty is the clock on the wall. Raises ValueError."""
+        if not text:
+            return cls.real()
+        start, speed, anchor = text.split("@")
+        at = datetime.fromisoformat(start.replace("Z", "+00:00"))
+        if at.tzinfo is None or float(speed) <= 0:
+            raise ValueError(f"not a clock: {text!r}; expected 2026-03-02T08:00:00Z@3600@1772438400.0")
+        return cls(at.astimezone(UTC), float(speed), float(anchor))
+
+    def __str__(self) -> str:
+        return f"{self.start.isoformat().replace('+00:00', 'Z')}@{self.speed:g}@{self.anchor!r}"
+
+    def now(self) -> datetime:
+        """Story time now, aware UTC."""
+        return self.start + timedelta(seconds=(time.time() - self.anchor) * self.speed)
+
+
+def to_us(instant: datetime) -> int:
+    """Microseconds UTC since 1970, as the database stores instants."""
+    delta = instant - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def from_us(us: int) -> datetime:
+    """The aware UTC instant of a stored number."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+
+
+def text(instant: datetime) -> str:
+    """RFC 3339 with Z, to the second, as JSON shows instants."""
+    return instant.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,202 @@
+"""The returns desk: a return is registered against the shop's terms, gets its label, and can be given up."""
+
+import base64
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from carriers.contract import Address, Carrier, LabelFormat, LabelRequest, Prepared, Refused
+from fleet.clocks import to_us
+from merchants.terms import Terms
+from returns.checking import check_order, hold_orders
+from returns.eligibility import Courier
+from returns.forms import About, Asked, Sender, about_of
+from returns.labels import settle
+from returns.showing import return_view, tell_return
+from returns.states import BEFORE_THE_JOURNEY, ReturnState
+from spending.buying import buy
+from spending.intents import Intent, Till, give_up, new_purchase_id, new_reference, plan
+from spending.machine import State
+from store.again import write_surely
+from store.engine import Row, Tx
+from store.purchases import purchase_of
+from store.returns import add_return, change_return, find_return, join_order, lock_return
+from tracker.orders import Declined, Shelf, contact_of, terms_for
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """`status` is what the answer to the call is: 201 ready, 202 the label is still being settled."""
+
+    view: dict[str, Any]
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Paper:
+    """What a label is planned with: made before the transaction, so that a second run has the same."""
+
+    number: str
+    purchase_id: str = field(default_factory=new_purchase_id)
+    reference: str = field(default_factory=new_reference)
+
+
+async def register(till: Till, shelf: Shelf, asked: Asked) -> Registered:
+    """Register a return and get its label where the terms say so. Raises Declined, naming the term that refuses."""
+    now = till.clock.now()
+    terms = terms_for(shelf, asked.merchant, now)
+    carrier = _carrier(till, terms, asked)
+    digest = till.sealer.mark("asked:" + msgspec.json.encode(asked).decode())
+    paper = _Paper(_number(till, asked))
+
+    async def unit(tx: Tx) -> str | None:
+        """The purchase to make, if any; the return itself may have been there before."""
+        if row := await find_return(tx, paper.number):
+            return await _repeated(tx, row, digest)
+        return await _enter(tx, till, terms, asked, carrier, paper, digest, now)
+
+    if purchase_id := await write_surely(till.store, unit):
+        await buy(till, purchase_id)
+        await settle(till, shelf, purchase_id)
+    return await till.store.read(lambda tx: _answer(tx, paper.number))
+
+
+def _carrier(till: Till, terms: Terms, asked: Asked) -> Carrier | None:
+    if not asked.orders or not all(order.items for order in asked.orders):
+        raise Declined("return_empty", "a return has at least one order with at least one item", "/orders")
+    if len({order.order_number for order in asked.orders}) != len(asked.orders):
+        raise Declined("order_twice", "an order is listed twice", "/orders")
+    if asked.courier is Courier.OWN:
+        return None
+    if terms.carrier not in till.carriers:
+        raise Declined("carrier_unknown", f"{terms.carrier} is not connected, so no label can be bought")
+    return till.carriers[terms.carrier]
+
+
+def _number(till: Till, asked: Asked) -> str:
+    """R and ten letters and digits, not to be guessed; the same for the same key."""
+    mark = till.sealer.mark(f"return:{asked.merchant}:{asked.key}") if asked.key else secrets.token_hex(16)
+    return "R" + base64.b32encode(bytes.fromhex(mark))[:10].decode()
+
+
+async def _repeated(tx: Tx, row: Row, digest: str) -> str | None:
+    if about_of(row).asked != digest:
+        raise Declined("idempotency_key_reused", "this key was used for another return")
+    purchase = await purchase_of(tx, f"return:{row['id']}", "label")
+    return purchase["id"] if purchase and purchase["state"] == State.PLANNED else None
+
+
+async def _enter(
+    tx: Tx,
+    till: Till,
+    terms: Terms,
+    asked: Asked,
+    carrier: Carrier | None,
+    paper: _Paper,
+    digest: str,
+    now: datetime,
+) -> str | None:
+    """The return, what comes back, the notice, and the intent to buy its label: all or nothing."""
+    orders = await hold_orders(tx, asked)
+    sender = _from(asked, orders[0], till)
+    parts = [await check_order(tx, terms, asked, n, row, sender, now) for n, row in enumerate(orders)]
+    prepared = _prepare(carrier, terms, asked, paper, sender) if carrier else None
+    about = About(asked.courier, digest, tuple(clock for part in parts for clock in part.clocks))
+    state = ReturnState.LABEL_PENDING if prepared else ReturnState.REGISTERED
+    added = await add_return(tx, _values(till, asked, paper, state, about, sender, now))
+    row = await lock_return(tx, paper.number)
+    assert row is not None
+    if not added:  # the same key at the same moment
+        return await _repeated(tx, row, digest)
+    for part in parts:
+        await join_order(tx, row["id"], part.order_id, msgspec.json.encode(part.items).decode())
+    await tell_return(tx, paper.number, "registered", "return.registered", now)
+    if prepared is None:
+        return None
+    notice = {"merchant": asked.merchant, "return_number": paper.number}
+    await plan(tx, till, Intent(paper.purchase_id, terms.carrier, f"return:{row['id']}", 1, prepared, notice))
+    return paper.purchase_id
+
+
+def _values(
+    till: Till, asked: Asked, paper: _Paper, state: ReturnState, about: About, sender: Address, now: datetime
+) -> dict[str, Any]:
+    return {
+        "merchant": asked.merchant,
+        "number": paper.number,
+        "state": state,
+        "return": msgspec.json.encode(about).decode(),
+        "sealed": till.sealer.seal(msgspec.json.encode(Sender(sender))),
+        "created_us": to_us(now),
+        "updated_us": to_us(now),
+    }
+
+
+def _from(asked: Asked, order: Row, till: Till) -> Address:
+    """Where the parcel is sent from: as stated, or where the first order went."""
+    if asked.from_address:
+        return asked.from_address
+    contact = contact_of(order, till.sealer)
+    if contact is None:
+        raise Declined("address_erased", "the order's address was erased: state a from-address", "/from_address")
+    return contact.ship_to
+
+
+def _prepare(carrier: Carrier, terms: Terms, asked: Asked, paper: _Paper, sender: Address) -> Prepared:
+    request = LabelRequest(
+        purchase_id=paper.purchase_id,
+        reference=paper.reference,
+        ship_from=sender,
+        ship_to=terms.warehouse.address,
+        weight_kg=asked.weight_kg or terms.label.weight_kg,
+        description=terms.label.description,
+        service=terms.label.service,
+        format=LabelFormat(terms.label.format),
+        is_return=True,
+        order_numbers=tuple(order.order_number for order in asked.orders),
+        return_number=paper.number,
+    )
+    try:
+        return carrier.prepare_label(request)
+    except Refused as error:
+        raise Declined("label_impossible", f"{carrier.title} makes no such label: {error}", "/from_address") from error
+
+
+async def _answer(tx: Tx, number: str) -> Registered:
+    view = await return_view(tx, number)
+    assert view is not None
+    if view["state"] == ReturnState.CANCELLED and view["why"]:
+        raise Declined("label_refused", view["why"], "/from_address")
+    return Registered(view, 202 if view["state"] == ReturnState.LABEL_PENDING else 201)
+
+
+async def cancel(till: Till, number: str) -> dict[str, Any]:
+    """ "I keep it": nothing to do, nothing is said, an unused label ends by itself. Raises Declined."""
+    now = till.clock.now()
+
+    async def unit(tx: Tx) -> dict[str, Any]:
+        row = await lock_return(tx, number)
+        if row is None:
+            raise Declined("return_not_found", f"no return {number}")
+        if row["state"] != ReturnState.CANCELLED:
+            if row["state"] not in BEFORE_THE_JOURNEY:
+                raise Declined("return_under_way", f"return {number} is {row['state']}: it can be given up no more")
+            await change_return(
+                tx,
+                row["id"],
+                state=ReturnState.CANCELLED,
+                about=row["return"],
+                parcel_id=row["parcel_id"],
+                updated_us=to_us(now),
+            )
+            purchase = await purchase_of(tx, f"return:{row['id']}", "label")
+            if purchase:
+                await give_up(tx, till, purchase["id"])
+        view = await return_view(tx, number)
+        assert view is not None
+        return view
+
+    return await write_surely(till.store, unit)

@@ -1,0 +1,191 @@
+"""Intents to spend: what is kept before a carrier is called, and how it changes under a fence.
+
+source: design/labels-never-twice.md, protocol 2. Leases and delays are real time; rows are dated in story time.
+"""
+
+import base64
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import msgspec
+
+from carriers.contract import Carrier, Prepared
+from fleet.clocks import Clock, to_us
+from spending.machine import Pace, Record, State
+from store.engine import Row, Store, Tx
+from store.outbox import say
+from store.purchases import add_purchase, find_purchase, lock_purchase, move_purchase
+from store.sealing import Sealer
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """What buying needs: where intents are kept, who sells, and how long to wait. `real` is the clock of leases."""
+
+    store: Store
+    sealer: Sealer
+    carriers: Mapping[str, Carrier]
+    clock: Clock
+    pace: Pace = field(default_factory=Pace)
+    real: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Something to be bought: exact bytes under a name of our own. `about` goes with every notice."""
+
+    id: str
+    carrier: str
+    subject: str  # "return:12"
+    generation: int
+    prepared: Prepared
+    about: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A purchase as it was read or taken: nobody else changed it while its state and fence are these."""
+
+    intent: Intent
+    state: State
+    fence: int
+    sends: int
+    sent: float
+    record: Record
+
+
+def new_purchase_id() -> str:
+    """A UUID4: it is also the key under which USPS remembers the purchase."""
+    return str(uuid4())
+
+
+def new_reference() -> str:
+    """R and 26 letters and digits: our mark at the carrier, unique in the account."""
+    return "R" + base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=")
+
+
+async def plan(tx: Tx, till: Till, intent: Intent) -> None:
+    """Keep the intent with its exact bytes, in the transaction of whoever wants the label."""
+    prepared, now_us = intent.prepared, to_us(till.clock.now())
+    kept = {
+        "operation": prepared.operation,
+        "method": prepared.method,
+        "path": prepared.path,
+        "headers": dict(prepared.headers),
+        "reference": prepared.reference,
+        "about": dict(intent.about),
+    }
+    await add_purchase(
+        tx,
+        {
+            "id": intent.id,
+            "operation": prepared.operation,
+            "carrier": intent.carrier,
+            "subject": intent.subject,
+            "generation": intent.generation,
+            "reference": prepared.reference,
+            "state": State.PLANNED,
+            "prepared": msgspec.json.encode(kept).decode(),
+            "body": till.sealer.seal(prepared.body),  # it holds the customer's address
+            "body_digest": hashlib.sha256(prepared.body).hexdigest(),
+            # whoever planned it sends it at once; the sweep only when that one died
+            "next_us": real_us(till.real() + till.pace.scaled(till.pace.looks[0])),
+            "created_us": now_us,
+            "updated_us": now_us,
+        },
+    )
+
+
+async def give_up(tx: Tx, till: Till, purchase_id: str) -> bool:
+    """Cancel a purchase of which nothing has reached the carrier. False: it may have."""
+    row = await lock_purchase(tx, purchase_id)
+    if row is None or row["state"] != State.PLANNED:
+        return False
+    return await move(tx, till, claim_of(row, till), State.CANCELLED)
+
+
+async def hand_over(tx: Tx, till: Till, purchase_id: str) -> State | None:
+    """Take an ended purchase for good, once: BOUGHT becomes ISSUED. None: not ended, or handed over before."""
+    row = await lock_purchase(tx, purchase_id)
+    if row is None or row["next_us"] is None or row["state"] not in (State.BOUGHT, State.REJECTED):
+        return None
+    state = State.ISSUED if row["state"] == State.BOUGHT else State.REJECTED
+    claim = claim_of(row, till)
+    return state if await move(tx, till, claim, state, sends=claim.sends, sent=claim.sent) else None
+
+
+async def state_of(till: Till, purchase_id: str) -> State:
+    row = await till.store.read(lambda tx: find_purchase(tx, purchase_id))
+    if row is None:
+        raise LookupError(f"no purchase {purchase_id}")
+    return State(row["state"])
+
+
+def claim_of(row: Row, till: Till) -> Claim:
+    kept = msgspec.json.decode(row["prepared"])
+    body = till.sealer.open(bytes(row["body"]))
+    if hashlib.sha256(body).hexdigest() != row["body_digest"]:
+        raise ValueError(f"the bytes of purchase {row['id']} are not those that were planned")
+    prepared = Prepared(kept["operation"], kept["method"], kept["path"], kept["headers"], body, kept["reference"])
+    intent = Intent(row["id"], row["carrier"], row["subject"], row["generation"], prepared, kept["about"])
+    record = msgspec.json.decode(row["outcome"], type=Record)
+    return Claim(intent, State(row["state"]), row["fence"], row["attempt"], (row["sent_us"] or 0) / 1e6, record)
+
+
+async def move(
+    tx: Tx,
+    till: Till,
+    claim: Claim,
+    state: State,
+    record: Record | None = None,
+    *,
+    sends: int | None = None,
+    sent: float = 0.0,
+    lease: float | None = None,
+    next_at: float | None = None,
+) -> bool:
+    """Change a purchase that is still as claimed; the fence moves with every change."""
+    return await move_purchase(
+        tx,
+        claim.intent.id,
+        claim.state,
+        claim.fence,
+        {
+            "state": state,
+            "fence": claim.fence + 1,
+            "attempt": claim.sends if sends is None else sends,
+            "lease": None if lease is None else real_us(lease),
+            "sent": real_us(sent) if sent else None,
+            "next": None if next_at is None else real_us(next_at),
+            "outcome": msgspec.json.encode(record or claim.record).decode(),
+            "updated": to_us(till.clock.now()),
+        },
+    )
+
+
+async def say_unknown(tx: Tx, till: Till, claim: Claim, state: State, record: Record) -> None:
+    """Ops hear once that a purchase is unknown, and once that it needs a person."""
+    await say(
+        tx,
+        subject=claim.intent.subject,
+        name=f"purchase/{claim.intent.id}/{state}",
+        type="ops.purchase_unknown",
+        at=till.clock.now(),
+        data={
+            **claim.intent.about,
+            "purchase_id": claim.intent.id,
+            "carrier": claim.intent.carrier,
+            "reference": claim.intent.prepared.reference,
+            "state": state,
+            "why": record.why,
+        },
+    )
+
+
+def real_us(seconds: float) -> int:
+    return round(seconds * 1_000_000)

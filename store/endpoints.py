@@ -1,0 +1,253 @@
+"""Endpoints that want our notices, the deliveries owed to each, and every try of a delivery."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NewType
+
+import msgspec
+from sqlalchemy import BigInteger, Select, Text, bindparam, delete, insert, select, update
+
+from fleet.clocks import from_us, to_us
+from store.engine import Row, Tx
+from store.schema import deliveries, endpoints, outbox, tries
+from store.statement import Statement, statement
+
+EndpointId = NewType("EndpointId", int)
+DeliveryId = NewType("DeliveryId", int)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where notices go. `secret` is sealed; `events` are the types it wants (none: every one)."""
+
+    id: EndpointId
+    url: str
+    secret: bytes
+    events: tuple[str, ...]
+    state: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A delivery that was claimed: what to send, which try this is, and the lease that the result must name."""
+
+    id: DeliveryId
+    tries: int
+    lease_us: int
+    notice_id: str
+    type: str
+    at_us: int
+    sequence: int
+    data: str
+
+
+# ------------------------------------------------------------------------------------------------------------ endpoints
+
+_ADD = statement(
+    lambda insert: (
+        insert(endpoints)
+        .values({name: bindparam(name) for name in ("url", "secret", "events", "created_us")})
+        .on_conflict_do_nothing()
+        .returning(endpoints.c.id)
+    )
+)
+_ENDPOINTS = statement(select(endpoints).order_by(endpoints.c.id))
+_ENDPOINT = statement(select(endpoints).where(endpoints.c.id == bindparam("id")))
+_REMOVE = statement(delete(endpoints).where(endpoints.c.id == bindparam("id")))
+_SET_STATE = statement(
+    update(endpoints)
+    .where(endpoints.c.id == bindparam("id"), endpoints.c.state != bindparam("state"))
+    .values(state=bindparam("state"))
+)
+
+
+async def add_endpoint(tx: Tx, *, url: str, secret: bytes, events: Iterable[str], at: datetime) -> EndpointId | None:
+    """A new endpoint with its sealed secret; None when this URL has one already."""
+    row = await tx.one(
+        _ADD, url=url, secret=secret, events=msgspec.json.encode(sorted(events)).decode(), created_us=to_us(at)
+    )
+    return EndpointId(row["id"]) if row else None
+
+
+async def list_endpoints(tx: Tx) -> Sequence[Endpoint]:
+    """Every endpoint, oldest first."""
+    return [_endpoint(row) for row in await tx.all(_ENDPOINTS)]
+
+
+async def find_endpoint(tx: Tx, endpoint_id: EndpointId) -> Endpoint | None:
+    """One endpoint, or None."""
+    row = await tx.one(_ENDPOINT, id=endpoint_id)
+    return _endpoint(row) if row else None
+
+
+async def remove_endpoint(tx: Tx, endpoint_id: EndpointId) -> bool:
+    """Forget an endpoint and everything owed to it; False when there is none."""
+    return bool(await tx.run(_REMOVE, id=endpoint_id))
+
+
+async def set_state(tx: Tx, endpoint_id: EndpointId, state: str) -> bool:
+    """Make it `active` or `disabled` (what is owed is held meanwhile); False when nothing changed."""
+    return bool(await tx.run(_SET_STATE, id=endpoint_id, state=state))
+
+
+def _endpoint(row: Row) -> Endpoint:
+    events = tuple(msgspec.json.decode(row["events"], type=list[str]))
+    return Endpoint(row["id"], row["url"], row["secret"], events, row["state"], from_us(row["created_us"]))
+
+
+# ----------------------------------------------------------------------------------------------------------- deliveries
+
+_OWE = statement(
+    lambda insert: (
+        insert(deliveries)
+        .values(endpoint_id=bindparam("endpoint_id"), outbox_id=bindparam("outbox_id"), next_us=bindparam("at_us"))
+        .on_conflict_do_nothing()
+    )
+)
+_OWE_AGAIN = statement(
+    lambda insert: (
+        insert(deliveries)
+        .values(endpoint_id=bindparam("endpoint_id"), outbox_id=bindparam("outbox_id"), next_us=bindparam("at_us"))
+        .on_conflict_do_update(
+            index_elements=["endpoint_id", "outbox_id"],
+            set_={"state": "due", "tries": 0, "next_us": bindparam("at_us"), "done_us": None, "detail": "replay"},
+        )
+    )
+)
+_DUE = statement(
+    select(
+        deliveries.c.id, deliveries.c.tries, outbox.c.notice_id, outbox.c.type, outbox.c.at_us, outbox.c.sequence,
+        outbox.c.data,
+    )
+    .join(outbox, outbox.c.id == deliveries.c.outbox_id)
+    .where(
+        deliveries.c.endpoint_id == bindparam("endpoint_id"),
+        deliveries.c.state == "due",
+        deliveries.c.next_us <= bindparam("now_us"),
+    )
+    .order_by(deliveries.c.next_us, deliveries.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update(of=deliveries, skip_locked=True)
+)  # fmt: skip
+# the try is counted before it is made: one that kills its process is not tried for ever
+_CLAIM = statement(
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("id"))
+    .values(next_us=bindparam("lease_us"), tries=deliveries.c.tries + 1)
+)
+_SETTLE = statement(
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("id"), deliveries.c.state == "due", deliveries.c.next_us == bindparam("lease_us")
+    )
+    .values(
+        state=bindparam("state"), next_us=bindparam("next_us"), done_us=bindparam("done_us"),
+        status=bindparam("status"), detail=bindparam("detail"),
+    )
+)  # fmt: skip
+_TRY = statement(  # unless the endpoint was removed while we tried
+    insert(tries).from_select(
+        ["delivery_id", "at_us", "status", "took_ms", "answer"],
+        select(
+            deliveries.c.id,
+            *(bindparam(name, type_=BigInteger) for name in ("at_us", "status", "took_ms")),
+            bindparam("answer", type_=Text),
+        ).where(deliveries.c.id == bindparam("delivery_id")),
+    )
+)
+_TRIES = statement(select(tries).where(tries.c.delivery_id == bindparam("delivery_id")).order_by(tries.c.id))
+
+
+async def owe(tx: Tx, endpoint_id: EndpointId, outbox_id: int, at: datetime) -> bool:
+    """Owe an endpoint a notice, at once (real time); False when it is owed already."""
+    return bool(await tx.run(_OWE, endpoint_id=endpoint_id, outbox_id=outbox_id, at_us=to_us(at)))
+
+
+async def owe_again(tx: Tx, endpoint_id: EndpointId, outbox_id: int, at: datetime) -> None:
+    """Owe it whether or not it was delivered before: the same notice with the same id."""
+    await tx.run(_OWE_AGAIN, endpoint_id=endpoint_id, outbox_id=outbox_id, at_us=to_us(at))
+
+
+async def claim_due(
+    tx: Tx, endpoint_id: EndpointId, *, now: datetime, lease_until: datetime, limit: int
+) -> Sequence[Owed]:
+    """Take what is due for an endpoint until the lease ends; nobody else gets it before."""
+    lease_us = to_us(lease_until)
+    rows = await tx.all(_DUE, endpoint_id=endpoint_id, now_us=to_us(now), limit=limit)
+    if rows:
+        await tx.many(_CLAIM, [{"id": row["id"], "lease_us": lease_us} for row in rows])
+    return [
+        Owed(
+            row["id"], row["tries"] + 1, lease_us, row["notice_id"], row["type"], row["at_us"], row["sequence"],
+            row["data"],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def settle(
+    tx: Tx,
+    owed: Owed,
+    *,
+    state: str,
+    at: datetime,
+    next_at: datetime | None,
+    status: int,
+    took_ms: int,
+    answer: str,
+    detail: str,
+) -> bool:
+    """Keep how a try ended. False when the lease was over and somebody else holds the delivery; the try is kept."""
+    await tx.run(_TRY, delivery_id=owed.id, at_us=to_us(at), status=status, took_ms=took_ms, answer=answer)
+    return bool(
+        await tx.run(
+            _SETTLE,
+            id=owed.id,
+            lease_us=owed.lease_us,
+            state=state,
+            next_us=None if next_at is None else to_us(next_at),
+            done_us=to_us(at) if state == "done" else None,
+            status=status,
+            detail=detail,
+        )
+    )
+
+
+async def list_tries(tx: Tx, delivery_id: DeliveryId) -> Sequence[Row]:
+    """Every try of a delivery, oldest first: at_us, status (0: no answer), took_ms, answer."""
+    return await tx.all(_TRIES, delivery_id=delivery_id)
+
+
+# ------------------------------------------------------------------------------------------------------------- listings
+
+
+def _listing(*conditions: Any) -> Statement:
+    clause: Select[Any] = (
+        select(deliveries, outbox.c.notice_id, outbox.c.type, outbox.c.subject, outbox.c.sequence)
+        .join(outbox, outbox.c.id == deliveries.c.outbox_id)
+        .where(deliveries.c.id < bindparam("before"), *conditions)
+        .order_by(deliveries.c.id.desc())
+        .limit(bindparam("limit"))
+    )
+    return statement(clause)
+
+
+_OF_ENDPOINT = deliveries.c.endpoint_id == bindparam("endpoint_id")
+_IN_STATE = deliveries.c.state == bindparam("state")
+_LISTINGS = {
+    (False, False): _listing(),
+    (True, False): _listing(_OF_ENDPOINT),
+    (False, True): _listing(_IN_STATE),
+    (True, True): _listing(_OF_ENDPOINT, _IN_STATE),
+}
+
+
+async def list_deliveries(
+    tx: Tx, *, before: int = 2**62, limit: int = 50, endpoint_id: EndpointId | None = None, state: str | None = None
+) -> Sequence[Row]:
+    """Deliveries, newest first, of one endpoint or in one state if asked; the last row's id is the next `before`."""
+    asked = {name: value for name, value in (("endpoint_id", endpoint_id), ("state", state)) if value is not None}
+    listing = _LISTINGS[endpoint_id is not None, state is not None]
+    return await tx.all(listing, before=before, limit=limit, **asked)

@@ -1,0 +1,89 @@
+"""API keys: kept as keyed hashes only, so that nobody can read a key out of the database."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import bindparam, func, insert, select, update
+
+from fleet.clocks import from_us, to_us
+from store.engine import Row, Tx
+from store.schema import api_keys
+from store.statement import statement
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is known afterwards: its first characters, what it may do, when it was used and revoked."""
+
+    id: int
+    hint: str
+    name: str
+    scopes: frozenset[str]
+    created_at: datetime
+    used_at: datetime | None
+    revoked_at: datetime | None
+
+
+_ADD = statement(
+    insert(api_keys)
+    .values({name: bindparam(name) for name in ("hash", "hint", "name", "scopes", "created_us")})
+    .returning(api_keys.c.id)
+)
+_FIND = statement(select(api_keys).where(api_keys.c.hash == bindparam("hash"), api_keys.c.revoked_us.is_(None)))
+_ALL = statement(select(api_keys).order_by(api_keys.c.id))
+_COUNT = statement(select(func.count().label("keys")).select_from(api_keys).where(api_keys.c.revoked_us.is_(None)))
+_REVOKE = statement(
+    update(api_keys)
+    .where(api_keys.c.id == bindparam("id"), api_keys.c.revoked_us.is_(None))
+    .values(revoked_us=bindparam("at_us"))
+)
+_USED = statement(update(api_keys).where(api_keys.c.id == bindparam("id")).values(used_us=bindparam("at_us")))
+
+
+async def add_key(tx: Tx, *, mark: str, hint: str, name: str, scopes: Iterable[str], at: datetime) -> int:
+    """Keep a key by its mark (`Sealer.mark(key)`); returns its number."""
+    told = msgspec.json.encode(sorted(scopes)).decode()
+    row = await tx.one(_ADD, hash=mark, hint=hint, name=name, scopes=told, created_us=to_us(at))
+    assert row is not None
+    return int(row["id"])
+
+
+async def find_key(tx: Tx, mark: str) -> ApiKey | None:
+    """The living key with this mark, or None."""
+    row = await tx.one(_FIND, hash=mark)
+    return _key(row) if row else None
+
+
+async def list_keys(tx: Tx) -> Sequence[ApiKey]:
+    """Every key there ever was, oldest first."""
+    return [_key(row) for row in await tx.all(_ALL)]
+
+
+async def count_keys(tx: Tx) -> int:
+    """How many keys live: none means a first start."""
+    row = await tx.one(_COUNT)
+    return int(row["keys"]) if row else 0
+
+
+async def revoke_key(tx: Tx, key_id: int, at: datetime) -> bool:
+    """End a key; False when there is none living with this number."""
+    return bool(await tx.run(_REVOKE, id=key_id, at_us=to_us(at)))
+
+
+async def note_use(tx: Tx, key_id: int, at: datetime) -> None:
+    """Remember when a key was last used (not on every request: the caller spaces it)."""
+    await tx.run(_USED, id=key_id, at_us=to_us(at))
+
+
+def _key(row: Row) -> ApiKey:
+    return ApiKey(
+        id=row["id"],
+        hint=row["hint"],
+        name=row["name"],
+        scopes=frozenset(msgspec.json.decode(row["scopes"], type=list[str])),
+        created_at=from_us(row["created_us"]),
+        used_at=None if row["used_us"] is None else from_us(row["used_us"]),
+        revoked_at=None if row["revoked_us"] is None else from_us(row["revoked_us"]),
+    )

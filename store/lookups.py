@@ -1,0 +1,46 @@
+"""What a shopper's look-up reads: one order or return by its number, and the parcels on it."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, select
+
+from store.schema import order_parcels, orders, parcels, return_orders, returns
+from store.statement import statement
+from store.unit import Row, Tx
+
+_ORDERS_NAMED = statement(select(orders).where(orders.c.number == bindparam("number")).order_by(orders.c.id).limit(20))
+_RETURN_NAMED = statement(select(returns).where(returns.c.number == bindparam("number")))
+_ORDERS_OF_RETURN = statement(
+    select(orders)
+    .join(return_orders, return_orders.c.order_id == orders.c.id)
+    .where(return_orders.c.return_id == bindparam("return_id"))
+    .order_by(orders.c.id)
+)
+_ORDER_PARCELS = statement(
+    select(parcels)
+    .join(order_parcels, order_parcels.c.parcel_id == parcels.c.id)
+    .where(order_parcels.c.order_id == bindparam("order_id"))
+    .order_by(parcels.c.id)
+)
+_PARCEL = statement(select(parcels).where(parcels.c.id == bindparam("id")))
+
+
+async def orders_named(tx: Tx, number: str) -> Sequence[Row]:
+    """Every shop's order of this number."""
+    return await tx.all(_ORDERS_NAMED, number=number)
+
+
+async def return_named(tx: Tx, number: str) -> Row | None:
+    return await tx.one(_RETURN_NAMED, number=number)
+
+
+async def orders_of_return(tx: Tx, return_id: int) -> Sequence[Row]:
+    return await tx.all(_ORDERS_OF_RETURN, return_id=return_id)
+
+
+async def parcels_on_order(tx: Tx, order_id: int) -> Sequence[Row]:
+    return await tx.all(_ORDER_PARCELS, order_id=order_id)
+
+
+async def parcel_row(tx: Tx, id: int) -> Row | None:
+    return await tx.one(_PARCEL, id=id)

@@ -1,0 +1,128 @@
+"""The outbox: everything we tell, each thing said once. Webhooks and alerts read it later, each at its own pace."""
+
+import base64
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, func, select, update
+
+from fleet.clocks import to_us
+from store.engine import Row, Tx
+from store.schema import outbox, sequences
+from store.statement import statement
+
+_SAID = statement(
+    select(outbox.c.id).where(outbox.c.subject == bindparam("subject"), outbox.c.name == bindparam("name"))
+)
+_NEXT = statement(
+    lambda insert: (
+        insert(sequences)
+        .values(subject=bindparam("subject"), value=1)
+        .on_conflict_do_update(index_elements=["subject"], set_={"value": sequences.c.value + 1})
+        .returning(sequences.c.value)
+    )
+)
+_TAKE_BACK = statement(
+    update(sequences).where(sequences.c.subject == bindparam("subject")).values(value=sequences.c.value - 1)
+)
+_SAY = statement(
+    lambda insert: (
+        insert(outbox)
+        .values(
+            {name: bindparam(name) for name in ("notice_id", "subject", "name", "type", "sequence", "at_us", "data")}
+        )
+        .on_conflict_do_nothing()
+    )
+)
+_UNSPREAD = statement(
+    select(outbox).where(outbox.c.spread_us.is_(None)).order_by(outbox.c.id).limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)  # fmt: skip
+_SPREAD = statement(
+    update(outbox)
+    .where(outbox.c.id == bindparam("id"), outbox.c.spread_us.is_(None))
+    .values(spread_us=bindparam("at_us"))
+)
+_UNALERTED = statement(
+    select(outbox).where(outbox.c.alerted_us.is_(None)).order_by(outbox.c.id).limit(bindparam("limit"))
+    .with_for_update()
+)  # fmt: skip
+_ALERTED = statement(update(outbox).where(outbox.c.id == bindparam("id")).values(alerted_us=bindparam("at_us")))
+_ABOUT = statement(
+    select(outbox).where(outbox.c.subject == bindparam("subject")).order_by(outbox.c.sequence).limit(bindparam("limit"))
+)
+_WAITING = statement(select(func.count().label("rows")).select_from(outbox).where(outbox.c.spread_us.is_(None)))
+
+_SINCE = statement(
+    select(outbox.c.id, outbox.c.type)
+    .where(outbox.c.id > bindparam("after"), outbox.c.at_us >= bindparam("since_us"), outbox.c.spread_us.is_not(None))
+    .order_by(outbox.c.id)
+    .limit(bindparam("limit"))
+)
+
+
+async def say(tx: Tx, *, subject: str, name: str, type: str, at: datetime, data: Mapping[str, Any]) -> bool:
+    """Put a notice in the outbox. False when this name was said about this subject already: then nothing changes.
+
+    Notices about one subject are numbered without gaps, in the order of their rows.
+    """
+    if await tx.one(_SAID, subject=subject, name=name):
+        return False
+    numbered = await tx.one(_NEXT, subject=subject)  # from here on nobody else says anything about this subject
+    assert numbered is not None
+    said = await tx.run(
+        _SAY,
+        notice_id=_notice_id(),
+        subject=subject,
+        name=name,
+        type=type,
+        sequence=numbered["value"],
+        at_us=to_us(at),
+        data=msgspec.json.encode(data).decode(),
+    )
+    if not said:  # somebody said it while we waited for the number
+        await tx.run(_TAKE_BACK, subject=subject)
+    return bool(said)
+
+
+async def unspread(tx: Tx, limit: int) -> Sequence[Row]:
+    """The oldest rows that no delivery was made from; on PostgreSQL they are held, and rows held elsewhere left out."""
+    return await tx.all(_UNSPREAD, limit=limit)
+
+
+async def spread(tx: Tx, outbox_id: int, at: datetime) -> bool:
+    """Mark a row as spread; False when somebody else did."""
+    return bool(await tx.run(_SPREAD, id=outbox_id, at_us=to_us(at)))
+
+
+async def unalerted(tx: Tx, limit: int) -> Sequence[Row]:
+    """The oldest rows that alerts have not looked at; on PostgreSQL they are held until the unit ends."""
+    return await tx.all(_UNALERTED, limit=limit)
+
+
+async def alerted(tx: Tx, outbox_id: int, at: datetime) -> None:
+    """Mark a row as looked at."""
+    await tx.run(_ALERTED, id=outbox_id, at_us=to_us(at))
+
+
+async def said_about(tx: Tx, subject: str, limit: int = 1000) -> Sequence[Row]:
+    """What was told about a subject, in order."""
+    return await tx.all(_ABOUT, subject=subject, limit=limit)
+
+
+async def spread_since(tx: Tx, since: datetime, *, after: int, limit: int) -> Sequence[Row]:
+    """Outbox rows (id, type) that were spread, said since this story time, a page at a time."""
+    return await tx.all(_SINCE, since_us=to_us(since), after=after, limit=limit)
+
+
+async def waiting(tx: Tx) -> int:
+    """How many rows are still to be spread."""
+    row = await tx.one(_WAITING)
+    return int(row["rows"]) if row else 0
+
+
+def _notice_id() -> str:
+    return "msg_" + base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()

@@ -1,0 +1,350 @@
+"""Parcels, what was sighted and told of them, the cached conclusion, and when to look again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
+
+from store.schema import order_parcels, orders, parcels, returns, sightings, subscriptions, told
+from store.statement import statement
+from store.unit import Row, Tx
+
+
+def _smaller(one: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Whichever is first: what is kept must not depend on the order of arrival."""
+    return case((one < other, one), else_=other)
+
+
+_REGISTER = statement(
+    lambda insert: insert(parcels)
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "carrier", "number", "merchant", "purpose", "shipment", "created_us", "next_poll_us", "review_us",
+            )
+        }
+    )
+    .on_conflict_do_nothing(index_elements=["carrier", "number"])
+)  # fmt: skip
+_WANT = statement(
+    lambda insert: (
+        insert(subscriptions)
+        .values(
+            carrier=bindparam("carrier"), number=bindparam("number"), state="wanted", renew_us=bindparam("renew_us")
+        )
+        .on_conflict_do_nothing()
+    )
+)
+_BY_NUMBER = statement(
+    select(parcels).where(parcels.c.carrier == bindparam("carrier"), parcels.c.number == bindparam("number"))
+)
+_LOCK_BY_NUMBER = statement(
+    select(parcels)
+    .where(parcels.c.carrier == bindparam("carrier"), parcels.c.number == bindparam("number"))
+    .with_for_update()
+)
+_LOCK = statement(select(parcels).where(parcels.c.id == bindparam("id")).with_for_update())
+_BY_ID = statement(select(parcels).where(parcels.c.id == bindparam("id")))
+_SIGHT = statement(
+    lambda insert: (
+        ins := insert(sightings).values(
+            {
+                name: bindparam(name)
+                for name in (
+                    "parcel_id", "event_id", "teller", "source", "payload_digest", "received_us", "at_us", "event",
+                )
+            }
+        )
+    ).on_conflict_do_update(
+        index_elements=["parcel_id", "event_id", "teller"],
+        set_={"received_us": ins.excluded.received_us, "payload_digest": ins.excluded.payload_digest},
+        where=or_(
+            ins.excluded.received_us < sightings.c.received_us,
+            and_(
+                ins.excluded.received_us == sightings.c.received_us,
+                ins.excluded.payload_digest < sightings.c.payload_digest,
+            ),
+        ),
+    )
+)  # fmt: skip
+_TELL = statement(
+    lambda insert: (
+        insert(told)
+        .values({name: bindparam(name) for name in ("parcel_id", "teller", "payload_digest", "received_us", "told")})
+        .on_conflict_do_nothing(index_elements=["parcel_id", "teller"])
+    )
+)
+_SIGHTINGS = statement(
+    select(sightings.c.source, sightings.c.payload_digest, sightings.c.received_us, sightings.c.event)
+    .where(sightings.c.parcel_id == bindparam("parcel_id"))
+    .order_by(sightings.c.id)
+)
+_TOLD = statement(
+    select(told.c.payload_digest, told.c.received_us, told.c.told)
+    .where(told.c.parcel_id == bindparam("parcel_id"))
+    .order_by(told.c.id)
+)
+_SAVE = statement(
+    update(parcels)
+    .where(parcels.c.id == bindparam("of"))
+    .values(
+        leg=bindparam("to_leg"),
+        status=bindparam("to_status"),
+        conclusion=bindparam("to_conclusion"),
+        version=parcels.c.version + 1,
+        moved_us=bindparam("to_moved"),
+        ended_us=bindparam("to_ended"),
+        review_us=bindparam("to_review"),
+        next_poll_us=bindparam("to_next_poll"),
+    )
+)
+_RESCHEDULE = statement(
+    update(parcels)
+    .where(parcels.c.id == bindparam("of"))
+    .values(review_us=bindparam("to_review"), next_poll_us=bindparam("to_next_poll"))
+)
+_CHECKED = statement(
+    update(parcels)
+    .where(parcels.c.id == bindparam("of"), parcels.c.fence == bindparam("was_fence"))
+    .values(checked_us=bindparam("to_checked"), next_poll_us=bindparam("to_next_poll"), lease_us=None)
+)
+_RELEASE = statement(
+    update(parcels)
+    .where(parcels.c.id == bindparam("of"), parcels.c.fence == bindparam("was_fence"))
+    .values(next_poll_us=bindparam("to_next_poll"), lease_us=None)
+)
+_DUE = statement(
+    select(parcels.c.id, parcels.c.number, parcels.c.merchant, parcels.c.fence)
+    .where(
+        parcels.c.carrier == bindparam("carrier"),
+        parcels.c.next_poll_us <= bindparam("now"),
+        or_(parcels.c.lease_us.is_(None), parcels.c.lease_us < bindparam("real_now")),
+    )
+    .order_by(parcels.c.next_poll_us)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = statement(
+    update(parcels)
+    .where(parcels.c.id == bindparam("of"))
+    .values(lease_us=bindparam("until"), fence=parcels.c.fence + 1)
+)
+_REVIEWS = statement(
+    select(parcels.c.id)
+    .where(parcels.c.review_us <= bindparam("now"))
+    .order_by(parcels.c.review_us)
+    .limit(bindparam("limit"))
+)
+_ORDER_NUMBERS = statement(
+    select(orders.c.number)
+    .join(order_parcels, order_parcels.c.order_id == orders.c.id)
+    .where(order_parcels.c.parcel_id == bindparam("parcel_id"))
+    .order_by(orders.c.number)
+)
+_RETURN_NUMBER = statement(select(returns.c.number).where(returns.c.parcel_id == bindparam("parcel_id")))
+_LIST = statement(
+    select(parcels)
+    .where(
+        parcels.c.id > bindparam("after"),
+        or_(bindparam("merchant") == "", parcels.c.merchant == bindparam("merchant")),
+        or_(bindparam("status") == "", parcels.c.status == bindparam("status")),
+        or_(bindparam("leg") == "", parcels.c.leg == bindparam("leg")),
+    )
+    .order_by(parcels.c.id)
+    .limit(bindparam("limit"))
+)
+_DUE_SUBSCRIPTIONS = statement(
+    select(subscriptions)
+    .where(subscriptions.c.carrier == bindparam("carrier"), subscriptions.c.renew_us <= bindparam("now"))
+    .order_by(subscriptions.c.renew_us)
+    .limit(bindparam("limit"))
+)
+_SUBSCRIBED = statement(
+    update(subscriptions)
+    .where(subscriptions.c.carrier == bindparam("of_carrier"), subscriptions.c.number == bindparam("of_number"))
+    .values(state=bindparam("to_state"), renew_us=bindparam("to_renew"), tries=bindparam("to_tries"))
+)
+_FRESHNESS = statement(
+    select(
+        parcels.c.carrier,
+        parcels.c.status,
+        func.count().label("parcels"),
+        func.min(parcels.c.checked_us).label("oldest_us"),
+    )
+    .where(parcels.c.ended_us.is_(None))
+    .group_by(parcels.c.carrier, parcels.c.status)
+)
+
+NEVER_US = 2**62  # a renewal that never comes: the parcel's journey is over
+
+
+async def register_parcel(
+    tx: Tx, *, merchant: str, carrier: str, number: str, purpose: str, shipment: str, now_us: int
+) -> int:
+    """The parcel's row, new (and due for a first look) or already there: the caller compares merchant and purpose."""
+    added = await tx.run(
+        _REGISTER,
+        carrier=carrier,
+        number=number,
+        merchant=merchant,
+        purpose=purpose,
+        shipment=shipment,
+        created_us=now_us,
+        next_poll_us=now_us,
+        review_us=now_us,
+    )
+    if added:
+        await tx.run(_WANT, carrier=carrier, number=number, renew_us=now_us)
+    row = await tx.one(_BY_NUMBER, carrier=carrier, number=number)
+    assert row is not None
+    return int(row["id"])
+
+
+async def find_parcel(tx: Tx, carrier: str, number: str) -> Row | None:
+    return await tx.one(_BY_NUMBER, carrier=carrier, number=number)
+
+
+async def parcel_by_id(tx: Tx, id: int) -> Row | None:
+    return await tx.one(_BY_ID, id=id)
+
+
+async def lock_parcel(tx: Tx, carrier: str, number: str) -> Row | None:
+    """The parcel, held until the transaction ends: conclusions about it are drawn one after the other."""
+    return await tx.one(_LOCK_BY_NUMBER, carrier=carrier, number=number)
+
+
+async def lock_parcel_by_id(tx: Tx, id: int) -> Row | None:
+    return await tx.one(_LOCK, id=id)
+
+
+async def add_sighting(
+    tx: Tx,
+    *,
+    parcel_id: int,
+    event_id: str,
+    teller: str,
+    source: str,
+    payload_digest: str,
+    received_us: int,
+    at_us: int,
+    event: str,
+) -> None:
+    """One telling of an event. The same telling again is the same row, received when it was first received."""
+    await tx.run(
+        _SIGHT,
+        parcel_id=parcel_id,
+        event_id=event_id,
+        teller=teller,
+        source=source,
+        payload_digest=payload_digest,
+        received_us=received_us,
+        at_us=at_us,
+        event=event,
+    )
+
+
+async def add_told(tx: Tx, *, parcel_id: int, teller: str, payload_digest: str, received_us: int, told: str) -> None:
+    await tx.run(
+        _TELL,
+        parcel_id=parcel_id,
+        teller=teller,
+        payload_digest=payload_digest,
+        received_us=received_us,
+        told=told,
+    )
+
+
+async def sightings_of(tx: Tx, parcel_id: int) -> Sequence[Row]:
+    return await tx.all(_SIGHTINGS, parcel_id=parcel_id)
+
+
+async def told_of(tx: Tx, parcel_id: int) -> Sequence[Row]:
+    return await tx.all(_TOLD, parcel_id=parcel_id)
+
+
+async def save_conclusion(
+    tx: Tx,
+    id: int,
+    *,
+    leg: str,
+    status: str,
+    conclusion: str,
+    moved_us: int | None,
+    ended_us: int | None,
+    review_us: int | None,
+    next_poll_us: int | None,
+) -> None:
+    await tx.run(
+        _SAVE,
+        of=id,
+        to_leg=leg,
+        to_status=status,
+        to_conclusion=conclusion,
+        to_moved=moved_us,
+        to_ended=ended_us,
+        to_review=review_us,
+        to_next_poll=next_poll_us,
+    )
+
+
+async def reschedule(tx: Tx, id: int, *, review_us: int | None, next_poll_us: int | None) -> None:
+    """Nothing new is known; only when to look again."""
+    await tx.run(_RESCHEDULE, of=id, to_review=review_us, to_next_poll=next_poll_us)
+
+
+async def claim_due_polls(
+    tx: Tx, carrier: str, *, now_us: int, real_now_us: int, lease_until_us: int, limit: int
+) -> list[tuple[Row, int]]:
+    """Parcels due for a poll, each with the fence under which it is ours until the lease ends."""
+    rows = await tx.all(_DUE, carrier=carrier, now=now_us, real_now=real_now_us, limit=limit)
+    for row in rows:
+        await tx.run(_CLAIM, of=row["id"], until=lease_until_us)
+    return [(row, row["fence"] + 1) for row in rows]
+
+
+async def checked(tx: Tx, id: int, fence: int, *, checked_us: int, next_poll_us: int | None) -> bool:
+    """The carrier was asked. False: the lease was lost, somebody else has it now."""
+    return await tx.run(_CHECKED, of=id, was_fence=fence, to_checked=checked_us, to_next_poll=next_poll_us) == 1
+
+
+async def release(tx: Tx, id: int, fence: int, *, next_poll_us: int) -> None:
+    """The carrier did not answer: try again then."""
+    await tx.run(_RELEASE, of=id, was_fence=fence, to_next_poll=next_poll_us)
+
+
+async def due_reviews(tx: Tx, now_us: int, limit: int) -> list[int]:
+    return [row["id"] for row in await tx.all(_REVIEWS, now=now_us, limit=limit)]
+
+
+async def order_numbers_of(tx: Tx, parcel_id: int) -> list[str]:
+    return [row["number"] for row in await tx.all(_ORDER_NUMBERS, parcel_id=parcel_id)]
+
+
+async def return_number_of(tx: Tx, parcel_id: int) -> str | None:
+    row = await tx.one(_RETURN_NUMBER, parcel_id=parcel_id)
+    return row["number"] if row else None
+
+
+async def list_parcels(
+    tx: Tx, *, after: int = 0, limit: int = 50, merchant: str = "", status: str = "", leg: str = ""
+) -> Sequence[Row]:
+    """Parcels in the order of their ids, from `after` (exclusive)."""
+    return await tx.all(_LIST, after=after, limit=limit, merchant=merchant, status=status, leg=leg)
+
+
+async def want_subscription(tx: Tx, carrier: str, number: str, now_us: int) -> None:
+    await tx.run(_WANT, carrier=carrier, number=number, renew_us=now_us)
+
+
+async def due_subscriptions(tx: Tx, carrier: str, now_us: int, limit: int) -> Sequence[Row]:
+    return await tx.all(_DUE_SUBSCRIPTIONS, carrier=carrier, now=now_us, limit=limit)
+
+
+async def set_subscription(tx: Tx, carrier: str, number: str, *, state: str, renew_us: int, tries: int) -> None:
+    await tx.run(_SUBSCRIBED, of_carrier=carrier, of_number=number, to_state=state, to_renew=renew_us, to_tries=tries)
+
+
+async def freshness(tx: Tx) -> Sequence[Row]:
+    """How many live parcels each carrier has in each status, and the oldest check among them."""
+    return await tx.all(_FRESHNESS)

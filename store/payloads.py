@@ -1,0 +1,121 @@
+"""What carriers told us, byte for byte, and which numbers each payload speaks of."""
+
+from sqlalchemy import bindparam, func, select, update
+
+from store.schema import mentions, payloads, unknown_codes
+from store.statement import statement
+from store.unit import Row, Tx
+
+_KEEP = statement(
+    lambda insert: (
+        insert(payloads)
+        .values(
+            {
+                name: bindparam(name)
+                for name in ("carrier", "source", "digest", "body", "asked", "status", "received_us")
+            }
+        )
+        .on_conflict_do_nothing(index_elements=["carrier", "source", "digest"])
+    )
+)
+_FIND = statement(
+    select(payloads.c.id, payloads.c.read_us).where(
+        payloads.c.carrier == bindparam("carrier"),
+        payloads.c.source == bindparam("source"),
+        payloads.c.digest == bindparam("digest"),
+    )
+)
+_GET = statement(select(payloads).where(payloads.c.id == bindparam("id")))
+_UNREAD = statement(
+    select(payloads.c.id).where(payloads.c.read_us.is_(None)).order_by(payloads.c.id).limit(bindparam("limit"))
+)
+_MARK = statement(
+    update(payloads)
+    .where(payloads.c.id == bindparam("of"), payloads.c.read_us.is_(None))
+    .values(read_us=bindparam("at"), error=bindparam("why"))
+)
+_TRIED = statement(update(payloads).where(payloads.c.id == bindparam("of")).values(tries=payloads.c.tries + 1))
+_MENTION = statement(
+    lambda insert: (
+        insert(mentions)
+        .values(payload_id=bindparam("payload_id"), carrier=bindparam("carrier"), number=bindparam("number"))
+        .on_conflict_do_nothing()
+    )
+)
+_MENTIONING = statement(
+    select(payloads)
+    .join(mentions, mentions.c.payload_id == payloads.c.id)
+    .where(mentions.c.carrier == bindparam("carrier"), mentions.c.number == bindparam("number"))
+    .order_by(payloads.c.id)
+)
+_COUNT_CODE = statement(
+    lambda insert: (
+        insert(unknown_codes)
+        .values(
+            carrier=bindparam("carrier"),
+            code=bindparam("code"),
+            day=bindparam("day"),
+            words=bindparam("words"),
+            count=1,
+            payload_digest=bindparam("payload_digest"),
+        )
+        .on_conflict_do_update(index_elements=["carrier", "code", "day"], set_={"count": unknown_codes.c.count + 1})
+    )
+)
+_BACKLOG = statement(select(func.count().label("n")).where(payloads.c.read_us.is_(None)))
+
+
+async def keep_payload(
+    tx: Tx, *, carrier: str, source: str, digest: str, body: bytes, asked: str, status: int, received_us: int
+) -> Row:
+    """Keep the bytes, once: the row (`id`, `read_us`) that holds them, new or already there."""
+    await tx.run(
+        _KEEP,
+        carrier=carrier,
+        source=source,
+        digest=digest,
+        body=body,
+        asked=asked,
+        status=status,
+        received_us=received_us,
+    )
+    row = await tx.one(_FIND, carrier=carrier, source=source, digest=digest)
+    assert row is not None
+    return row
+
+
+async def get_payload(tx: Tx, id: int) -> Row | None:
+    return await tx.one(_GET, id=id)
+
+
+async def unread_payloads(tx: Tx, limit: int) -> list[int]:
+    """The oldest payloads that nobody has read yet."""
+    return [row["id"] for row in await tx.all(_UNREAD, limit=limit)]
+
+
+async def unread_count(tx: Tx) -> int:
+    row = await tx.one(_BACKLOG)
+    return int(row["n"]) if row else 0
+
+
+async def mark_read(tx: Tx, id: int, at_us: int, error: str = "") -> bool:
+    """Whether this call was the one that read it."""
+    return await tx.run(_MARK, of=id, at=at_us, why=error) == 1
+
+
+async def mark_tried(tx: Tx, id: int) -> None:
+    """Counted before the work, so that a payload that kills its reader is seen to."""
+    await tx.run(_TRIED, of=id)
+
+
+async def mention(tx: Tx, payload_id: int, carrier: str, number: str) -> None:
+    await tx.run(_MENTION, payload_id=payload_id, carrier=carrier, number=number)
+
+
+async def payloads_mentioning(tx: Tx, carrier: str, number: str) -> list[Row]:
+    """Every kept payload that speaks of a number, oldest first."""
+    return list(await tx.all(_MENTIONING, carrier=carrier, number=number))
+
+
+async def count_unknown_code(tx: Tx, *, carrier: str, code: str, day: str, words: str, payload_digest: str) -> None:
+    await tx.run(_COUNT_CODE, carrier=carrier, code=code, day=day, words=words, payload_digest=payload_digest)

@@ -1,0 +1,254 @@
+"""The fold and the conclusion: legs, attempts with evidence, the case home, and that order and repetition never matter."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from carriers.contract import Effect, Event, Kind, Mark, Place, Precision, Reason, Source, Told
+from merchants.terms import default_for
+from tracker.explain import explained
+from tracker.lifecycle import Leg, Purpose, Shipment, Sighting, Status, Telling, fold
+from tracker.policy import CaseState, conclude
+
+HOME = Place("Bentivoglio", "BO", "40010", "IT")
+DOOR = Place("Amsterdam", "", "1012", "NL")
+CET = timezone(timedelta(hours=1))
+START = datetime(2026, 3, 2, 8, tzinfo=UTC)  # a Monday
+EU, US = default_for("ups"), default_for("usps")
+NOW = datetime(2026, 3, 30, tzinfo=UTC)
+
+
+def event(kind: Kind, day: int = 0, hour: int = 10, code: str = "", place: Place = DOOR, **more: object) -> Event:
+    at = START + timedelta(days=day, hours=hour - 8)
+    local = at.astimezone(CET)
+    defaults = {"words": f"{kind} words"} | more
+    return Event("ups", "1Z", at, local, local.date(), kind, code or f"X/{kind[:2]}{hour}", place=place, **defaults)
+
+
+def parcel(*events: Event, told: tuple[Told, ...] = (), purpose: Purpose = Purpose.ORDER):
+    shipment = Shipment("ups", "1Z", purpose, HOME, DOOR)
+    return fold([Sighting(e, Source.POLL) for e in events], [Telling(t, str(n)) for n, t in enumerate(told)], shipment)
+
+
+def missed(day: int, hour: int = 10, **more: object) -> Event:
+    return event(Kind.ATTEMPT_FAILED, day, hour, **{"reason": Reason.RECIPIENT_ABSENT} | more)
+
+
+def counted(p) -> list[tuple[int | None, bool]]:
+    return [(row.ordinal, row.inferred) for row in p.attempts if row.counted]
+
+
+def test_three_missed_days_are_three_attempts_and_the_parcel_is_expected_home():
+    """Three unnumbered visits on three days reach the limit of three: undeliverable, and a case with their evidence."""
+    conclusion = conclude(parcel(missed(1), missed(2), missed(3)), EU, NOW)
+    assert (conclusion.parcel.count, conclusion.exhausted, conclusion.status) == (3, True, Status.UNDELIVERABLE)
+    assert conclusion.case and conclusion.case.state is CaseState.EXPECTED
+    assert conclusion.case.reason == "failed_delivery_attempts"
+    assert conclusion.case.since == missed(3).at
+    assert conclusion.case.evidence == (missed(3).id,)
+
+
+def test_several_scans_of_one_day_are_one_attempt_with_evidence():
+    """At most one attempt a local day: the other scan is evidence on the same row."""
+    p = parcel(missed(1, 10), missed(1, 11))
+    assert counted(p) == [(1, False)]
+    assert p.attempts[0].evidence == (missed(1, 10).id, missed(1, 11).id)
+
+
+def test_two_stated_ordinals_on_one_day_are_two_attempts():
+    """The carrier's own count beats the calendar."""
+    assert counted(parcel(missed(1, 10, ordinal=1), missed(1, 15, ordinal=2))) == [(1, False), (2, False)]
+
+
+def test_the_same_ordinal_again_is_the_same_attempt():
+    """A repeated ordinal on another day joins the latest row."""
+    p = parcel(missed(1, ordinal=1), missed(2, ordinal=1))
+    assert counted(p) == [(1, False)] and len(p.attempts[0].evidence) == 2
+
+
+def test_a_final_attempt_without_earlier_scans_infers_the_others():
+    """The carrier's last attempt is its third: the first two are inferred rows without a day."""
+    conclusion = conclude(parcel(missed(3, ordinal=3, final=True)), EU, NOW)
+    assert counted(conclusion.parcel) == [(1, True), (2, True), (3, False)]
+    assert [row.day for row, _ in conclusion.rows] == [None, None, date(2026, 3, 5)]
+    assert conclusion.parcel.final and conclusion.exhausted
+
+
+def test_a_final_word_exhausts_even_where_the_terms_set_no_limit():
+    """`final` is the carrier's word; `exhausted` follows from it alone when the terms leave the number to the carrier."""
+    conclusion = conclude(parcel(missed(1, ordinal=2, final=True)), US, START + timedelta(days=2))
+    assert conclusion.max is None and conclusion.exhausted and conclusion.status is Status.UNDELIVERABLE
+
+
+@pytest.mark.parametrize(
+    "reason", [Reason.NOT_ATTEMPTED, Reason.RESCHEDULED, Reason.HELD_AT_REQUEST, Reason.WEATHER_OR_VEHICLE]
+)
+def test_what_was_no_attempt_is_a_rejected_row(reason: Reason):
+    """A prevented, rescheduled or customer-held stop never counts, and stays in the ledger with its rule."""
+    p = parcel(event(Kind.EXCEPTION, 1, reason=reason))
+    assert p.count == 0
+    assert [(row.counted, row.ordinal, row.rule) for row in p.attempts] == [(False, None, str(reason))]
+
+
+def test_a_visit_on_a_sunday_counts_and_is_marked():
+    """Outside the terms' days: counted, off_calendar."""
+    conclusion = conclude(parcel(missed(6)), EU, NOW)
+    assert [(row.ordinal, off) for row, off in conclusion.rows] == [(1, True)]
+
+
+def test_a_failed_collection_is_never_a_delivery_attempt():
+    """Pick-up attempts of a return have a counter of their own."""
+    p = parcel(event(Kind.EXCEPTION, 1, marks=frozenset({Mark.COLLECTION})))
+    assert (p.count, p.collections, p.attempts) == (0, 1, ())
+
+
+def test_delivered_at_home_after_a_return_scan_is_never_delivered_to_the_shopper():
+    """Leg back and delivered: home, with the reason that was newest before the turn."""
+    p = parcel(
+        missed(1), event(Kind.REFUSED, 2), event(Kind.RETURNING_TO_SENDER, 3), event(Kind.DELIVERED, 6, place=HOME)
+    )
+    conclusion = conclude(p, EU, NOW)
+    assert (p.leg, p.status, p.delivered_at) == (Leg.BACK, Status.DELIVERED, None)
+    assert p.returned_at == event(Kind.DELIVERED, 6).at
+    assert conclusion.case and (conclusion.case.state, conclusion.case.reason) == (CaseState.ARRIVED, "refused")
+
+
+def test_delivered_at_the_origin_after_a_refusal_is_home_even_without_a_return_scan():
+    """The carrier never said it was returning; the place and the disposition do."""
+    p = parcel(event(Kind.REFUSED, 2), event(Kind.DELIVERED, 6, place=HOME))
+    assert (p.leg, p.status, p.delivered_at) == (Leg.BACK, Status.DELIVERED, None)
+
+
+def test_a_withdrawn_return_goes_out_again():
+    """An intercept that was cancelled puts the parcel back on its way out; then it is delivered and the case cancelled."""
+    p = parcel(
+        event(Kind.RETURNING_TO_SENDER, 1),
+        event(Kind.EXCEPTION, 2, marks=frozenset({Mark.RETURN_WITHDRAWN})),
+        event(Kind.DELIVERED, 3),
+    )
+    conclusion = conclude(p, EU, NOW)
+    assert (p.leg, p.delivered_at) == (Leg.OUT, event(Kind.DELIVERED, 3).at)
+    assert conclusion.case and conclusion.case.state is CaseState.CANCELLED
+
+
+def test_a_later_scan_reopens_a_delivered_parcel_and_an_update_does_not():
+    """Nothing freezes; a change of the delivery date is no scan, and a filler is none either."""
+    delivered = event(Kind.DELIVERED, 1)
+    assert parcel(delivered, event(Kind.OUT_FOR_DELIVERY, 2)).status is Status.OUT_FOR_DELIVERY
+    assert parcel(delivered, event(Kind.IN_TRANSIT, 2, effect=Effect.UPDATE)).status is Status.DELIVERED
+    assert parcel(delivered, event(Kind.IN_TRANSIT, 2, effect=Effect.FILLER)).status is Status.DELIVERED
+    corrected = parcel(delivered, event(Kind.EXCEPTION, 2, marks=frozenset({Mark.CORRECTION})))
+    assert (corrected.status, corrected.delivered_at) == (Status.IN_TRANSIT, None)
+
+
+def test_an_unknown_code_changes_nothing_and_is_listed():
+    """Unknown is a value: kept, shown, never advancing the state."""
+    p = parcel(event(Kind.OUT_FOR_DELIVERY, 1), event(Kind.UNKNOWN, 2, code="X/??", known=False))
+    assert p.status is Status.OUT_FOR_DELIVERY
+    assert p.unknown_codes == ("X/??",)
+
+
+def test_a_passed_hold_makes_a_parcel_undeliverable_without_reaching_a_limit():
+    """USPS holds about 15 days after the first attempt: then unclaimed, and before that a review is due."""
+    p = fold(
+        [Sighting(replace(missed(1), carrier="usps"), Source.POLL)],
+        [],
+        Shipment("usps", "1Z", Purpose.ORDER, HOME, DOOR),
+    )
+    early = conclude(p, US, START + timedelta(days=10))
+    assert (early.status, early.case) == (Status.ATTEMPT_FAILED, None)
+    assert early.review_at == datetime(2026, 3, 18, 23, tzinfo=UTC)  # the end of 18 March at the delivery place
+    late = conclude(p, US, early.review_at)
+    assert late.status is Status.UNDELIVERABLE
+    assert late.case and (late.case.state, late.case.reason) == (CaseState.EXPECTED, "unclaimed")
+
+
+def test_a_stated_return_date_counts_with_its_field_as_evidence():
+    """What is told never makes an event; a passed return date is evidence by payload and field."""
+    told = Told("1Z", newest=missed(1).at, return_by=date(2026, 3, 10), fields={"return_by": "returnDateNotice"})
+    conclusion = conclude(parcel(missed(1), told=(told,)), EU, NOW)
+    assert conclusion.status is Status.UNDELIVERABLE
+    assert conclusion.case and conclusion.case.evidence == ("payload:0#returnDateNotice",)
+
+
+def test_a_return_parcel_has_no_case():
+    """A return that turns round bounces; it is not a return to the warehouse."""
+    p = parcel(event(Kind.REFUSED, 1), event(Kind.RETURNING_TO_SENDER, 2), purpose=Purpose.RETURN)
+    assert conclude(p, EU, NOW).case is None
+
+
+def test_an_estimate_is_what_was_told_with_the_newest_event_and_null_once_delivered():
+    """Arrival does not matter; rescheduled beats scheduled at the same instant."""
+    newest = missed(2).at
+    told = (
+        Told("1Z", newest=newest, estimate=date(2026, 3, 6), rescheduled=True),
+        Told("1Z", newest=newest, estimate=date(2026, 3, 5)),
+        Told("1Z", newest=missed(1).at, estimate=date(2026, 3, 4)),
+    )
+    assert parcel(missed(1), told=told).estimate == date(2026, 3, 6)
+    assert parcel(event(Kind.DELIVERED, 3), told=told).estimate is None
+
+
+def test_the_same_scan_by_push_and_by_poll_is_one_event_with_two_sightings():
+    """Place and wording are not identity; a minute-precise event is named by its minute."""
+    poll = event(Kind.ATTEMPT_FAILED, 1, code="55", precision=Precision.MINUTE)
+    push = replace(poll, at=poll.at + timedelta(seconds=40), words="other", place=Place())
+    p = fold([Sighting(poll, Source.POLL), Sighting(push, Source.PUSH)], [], Shipment("usps", "1Z"))
+    assert len(p.happenings) == 1
+    assert p.happenings[0].sources == (Source.POLL, Source.PUSH)
+    assert p.happenings[0].event.place == DOOR
+
+
+_kinds = st.sampled_from(list(Kind))
+
+
+@st.composite
+def _events(draw: st.DrawFn) -> Event:
+    kind = draw(_kinds)
+    return event(
+        kind,
+        draw(st.integers(0, 6)),
+        draw(st.integers(8, 18)),
+        code=f"{draw(st.sampled_from('XID'))}/{draw(st.sampled_from(['48', 'KX', '49', 'AR']))}",
+        place=draw(st.sampled_from([HOME, DOOR, Place()])),
+        ordinal=draw(st.sampled_from([None, None, 1, 2, 3])) if kind is Kind.ATTEMPT_FAILED else None,
+        final=False,
+        reason=draw(st.sampled_from([None, *Reason])),
+        effect=draw(st.sampled_from(list(Effect))),
+        marks=frozenset(draw(st.sets(st.sampled_from(list(Mark)), max_size=1))),
+        words=draw(st.sampled_from(["", "a", "b"])),
+    )
+
+
+@st.composite
+def _told(draw: st.DrawFn) -> Told:
+    day = st.one_of(st.none(), st.dates(date(2026, 3, 1), date(2026, 3, 12)))
+    return Told(
+        "1Z",
+        newest=draw(st.one_of(st.none(), st.sampled_from([START, START + timedelta(days=1)]))),
+        estimate=draw(day),
+        rescheduled=draw(st.booleans()),
+        return_by=draw(day),
+        pickup_by=draw(day),
+        origin=draw(st.sampled_from([Place(), HOME])),
+        references=draw(st.sampled_from([(), ("a",), ("b",)])),
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(_events(), max_size=9), st.lists(_told(), max_size=4), st.data())
+def test_any_order_and_repetition_gives_the_same_parcel(events: list[Event], told: list[Told], data: st.DataObject):
+    """The convergence guarantee: a permutation with repetitions of the same tellings concludes the same, word for word."""
+    seen = [Sighting(e, source) for e in events for source in (Source.POLL, Source.PUSH)]
+    said = [Telling(t, f"{n}") for n, t in enumerate(told)]
+    shipment = Shipment("ups", "1Z", Purpose.ORDER, destination=DOOR)
+    shuffled = data.draw(
+        st.permutations(seen + data.draw(st.lists(st.sampled_from(seen), max_size=5)) if seen else seen)
+    )
+    reordered = data.draw(st.permutations(said + said[:2]))
+    once = explained(conclude(fold(seen, said, shipment), EU, NOW))
+    again = explained(conclude(fold(shuffled, reordered, shipment), EU, NOW))
+    assert once == again

@@ -1,0 +1,521 @@
+"""From all that was ever told of a parcel to the parcel: legs, status, attempts with evidence. No terms, no clock.
+
+The fold takes sightings and tellings in any order and any number and gives the same parcel: sightings of one event are
+merged by commutative rules, events are walked by instant, and what is told counts by the newest event in its payload.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+
+from carriers.contract import NOT_AN_ATTEMPT, Effect, Event, Kind, Mark, Place, Reason, Source, Told, stated
+
+
+class Leg(StrEnum):
+    """Toward the label's destination, or back toward its sender."""
+
+    OUT = "out"
+    BACK = "back"
+
+
+class Purpose(StrEnum):
+    ORDER = "order"
+    RETURN = "return"
+    RESEND = "resend"
+    EXCHANGE = "exchange"
+
+
+class Status(StrEnum):
+    UNKNOWN = "unknown"
+    LABEL_CREATED = "label_created"
+    ACCEPTED = "accepted"
+    IN_TRANSIT = "in_transit"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    ATTEMPT_FAILED = "attempt_failed"
+    AVAILABLE_FOR_PICKUP = "available_for_pickup"
+    ON_HOLD = "on_hold"
+    UNDELIVERABLE = "undeliverable"
+    DELIVERED = "delivered"
+    LOST = "lost"
+    DESTROYED = "destroyed"
+    VOIDED = "voided"
+
+
+ENDED = frozenset({Status.DELIVERED, Status.LOST, Status.DESTROYED, Status.VOIDED})
+
+
+class HomeReason(StrEnum):
+    """Why a parcel goes back to the warehouse."""
+
+    FAILED_DELIVERY_ATTEMPTS = "failed_delivery_attempts"
+    INSUFFICIENT_ADDRESS = "insufficient_address"
+    REFUSED = "refused"
+    UNCLAIMED = "unclaimed"
+    RECALLED_BY_SHIPPER = "recalled_by_shipper"
+    DAMAGED = "damaged"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What we ourselves know of a parcel before any carrier speaks."""
+
+    carrier: str
+    number: str
+    purpose: Purpose = Purpose.ORDER
+    origin: Place = Place()
+    destination: Place = Place()
+    service: str = ""
+    express: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One telling of an event: by which kind of payload, named by its digest."""
+
+    event: Event
+    source: Source
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What one payload says of a parcel without it being an event."""
+
+    told: Told
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event as all its sightings together tell it."""
+
+    event: Event
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One row of the attempt ledger: a candidate, counted or not, with the evidence and the rule that decided.
+
+    `ordinal` and `day` are null on rejected and inferred rows respectively; `at` is the first event's instant.
+    """
+
+    ordinal: int | None
+    day: date | None
+    reason: Reason | None
+    counted: bool
+    rule: str
+    evidence: tuple[str, ...]
+    at: datetime
+    final: bool = False
+    inferred: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Something that speaks for the parcel going home: since when, why, and the event or payload field that says so."""
+
+    at: datetime
+    reason: HomeReason
+    source: str
+    sends_home: bool  # False: explains a return, but does not by itself announce one
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The parcel changed direction."""
+
+    at: datetime
+    leg: Leg
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A date that a payload states, with its evidence (`payload:<digest>#<the carrier's field>`)."""
+
+    day: date
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What we know about a parcel, whatever the shop's terms and whatever the time."""
+
+    carrier: str
+    number: str
+    purpose: Purpose
+    leg: Leg = Leg.OUT
+    status: Status = Status.UNKNOWN
+    happenings: tuple[Happening, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    collections: int = 0  # failed tries to collect a return from the customer
+    turns: tuple[Turn, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    decided_by: str = ""  # the event that gave the status
+    decided_at: datetime | None = None
+    accepted_at: datetime | None = None  # the first physical scan: the carrier has it
+    delivered_at: datetime | None = None
+    returned_at: datetime | None = None
+    moved_at: datetime | None = None  # the newest event
+    delay: Reason | None = None  # why it is not moving, when the last event says so
+    place: Place = Place()
+    origin: Place = Place()
+    destination: Place = Place()
+    estimate: date | None = None
+    window: tuple[str, str] | None = None
+    return_by: Stated | None = None
+    pickup_by: Stated | None = None
+    express: bool = False
+    service: str = ""
+    references: tuple[str, ...] = ()
+    alternates: tuple[str, ...] = ()
+    found: bool = True
+    unknown_codes: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many delivery attempts the carrier made."""
+        return max((row.ordinal or 0 for row in self.attempts if row.counted), default=0)
+
+    @property
+    def final(self) -> bool:
+        return any(row.final for row in self.attempts)
+
+
+# ------------------------------------------------------------------------------------------------ sightings into events
+
+# Specific beats generic when two payloads tell one event differently; "to original sender" is the most specific of all.
+_GENERIC = {Kind.UNKNOWN: 0, Kind.EXCEPTION: 1, Kind.IN_TRANSIT: 1, Kind.RETURNED_TO_SENDER: 3}
+_EFFECT = (Effect.UPDATE, Effect.FILLER, Effect.SCAN)
+# Two scans in the same second are walked in the order in which such things happen.
+_ORDER = {kind: place for place, kind in enumerate((
+    Kind.UNKNOWN, Kind.LABEL_CREATED, Kind.VOIDED, Kind.PICKED_UP, Kind.IN_TRANSIT, Kind.CUSTOMS, Kind.FORWARDED,
+    Kind.OUT_FOR_DELIVERY, Kind.EXCEPTION, Kind.DAMAGED, Kind.ATTEMPT_FAILED, Kind.DELIVERED_TO_ACCESS_POINT,
+    Kind.AVAILABLE_FOR_PICKUP, Kind.BAD_ADDRESS, Kind.REFUSED, Kind.UNCLAIMED, Kind.LOST, Kind.RETURNING_TO_SENDER,
+    Kind.DELIVERED, Kind.RETURNED_TO_SENDER,
+))}  # fmt: skip
+
+
+def merge(tellings: Iterable[Event]) -> Event:
+    """One event from all its tellings, commutative and idempotent.
+
+    Stated beats absent, specific beats generic, then the smallest (of ordinals the highest: a carrier counts up).
+    """
+    events = list(tellings)
+    if len(events) == 1:
+        return events[0]
+    kind = min((e.kind for e in events), key=lambda k: (-_GENERIC.get(k, 2), k))
+    when = min(events, key=lambda e: (e.local is None or e.local.tzinfo is None, str(e.local), e.day))
+    reasons = sorted({e.reason for e in events if e.reason}, key=lambda r: (r is Reason.UNSPECIFIED, r))
+    ordinals = [e.ordinal for e in events if e.ordinal is not None]
+    return replace(
+        events[0],
+        at=min(e.at for e in events),
+        local=when.local,
+        day=when.day,
+        kind=kind,
+        words=min((e.words for e in events if e.words), default=""),
+        place=min((e.place for e in events), key=lambda p: (-stated(p), p.city, p.region, p.postal_code, p.country)),
+        reason=reasons[0] if reasons else None,
+        ordinal=max(ordinals, default=None),
+        final=any(e.final for e in events),
+        effect=max((e.effect for e in events), key=_EFFECT.index),
+        marks=frozenset().union(*(e.marks for e in events)),
+        known=any(e.known for e in events),
+    )
+
+
+def happenings(sightings: Iterable[Sighting]) -> tuple[Happening, ...]:
+    """Every event once, oldest first."""
+    tellings: dict[str, list[Sighting]] = {}
+    for sighting in sightings:
+        tellings.setdefault(sighting.event.id, []).append(sighting)
+    merged = (
+        Happening(merge(s.event for s in group), tuple(sorted({s.source for s in group})))
+        for group in tellings.values()
+    )
+    return tuple(sorted(merged, key=lambda h: (h.event.at, _ORDER[h.event.kind], h.event.id)))
+
+
+# -------------------------------------------------------------------------------------------------------- what is told
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def _stated(day: date | None, telling: Telling, name: str) -> Stated | None:
+    return Stated(day, f"payload:{telling.digest}#{telling.told.fields.get(name, name)}") if day else None
+
+
+def _picture(tellings: Iterable[Telling], parcel: Parcel) -> Parcel:
+    """The parcel with what is told: each field as the payload with the newest event states it, stated beats absent.
+
+    At the same instant a rescheduled estimate beats a scheduled one; then the payload with the smallest digest does.
+    """
+    told = sorted(tellings, key=lambda t: t.digest, reverse=True)
+    told.sort(key=lambda t: (t.told.newest or _LONG_AGO, t.told.rescheduled))
+    changes: dict[str, object] = {}
+    for telling in told:
+        t = telling.told
+        latest: dict[str, object] = {
+            "estimate": t.estimate,
+            "window": t.window,
+            "return_by": _stated(t.return_by, telling, "return_by"),
+            "pickup_by": _stated(t.pickup_by, telling, "pickup_by"),
+            "service": t.service,
+            "express": t.express,
+        }
+        if not parcel.origin:
+            latest["origin"] = t.origin
+        if not parcel.destination:
+            latest["destination"] = t.destination
+        changes |= {name: value for name, value in latest.items() if value}
+    return replace(
+        parcel,
+        **changes,  # type: ignore[arg-type]
+        references=tuple(sorted({r for t in told for r in t.told.references})),
+        alternates=tuple(sorted({a for t in told for a in t.told.alternates})),
+        found=any(t.told.found for t in told) or not told,
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ the walk
+
+_STATUS = {
+    Kind.LABEL_CREATED: Status.LABEL_CREATED,
+    Kind.PICKED_UP: Status.ACCEPTED,
+    Kind.IN_TRANSIT: Status.IN_TRANSIT,
+    Kind.FORWARDED: Status.IN_TRANSIT,
+    Kind.EXCEPTION: Status.IN_TRANSIT,
+    Kind.OUT_FOR_DELIVERY: Status.OUT_FOR_DELIVERY,
+    Kind.ATTEMPT_FAILED: Status.ATTEMPT_FAILED,
+    Kind.AVAILABLE_FOR_PICKUP: Status.AVAILABLE_FOR_PICKUP,
+    Kind.DELIVERED_TO_ACCESS_POINT: Status.AVAILABLE_FOR_PICKUP,
+    Kind.CUSTOMS: Status.ON_HOLD,
+    Kind.DAMAGED: Status.ON_HOLD,
+    Kind.REFUSED: Status.UNDELIVERABLE,
+    Kind.BAD_ADDRESS: Status.UNDELIVERABLE,
+    Kind.UNCLAIMED: Status.UNDELIVERABLE,
+    Kind.LOST: Status.LOST,
+    Kind.VOIDED: Status.VOIDED,
+    Kind.RETURNING_TO_SENDER: Status.IN_TRANSIT,
+}
+
+# A reason on an event speaks louder than its kind: "goes back, not collected" is unclaimed.
+_HOME_BY_REASON = {
+    Reason.REFUSED: HomeReason.REFUSED,
+    Reason.INSUFFICIENT_ADDRESS: HomeReason.INSUFFICIENT_ADDRESS,
+    Reason.MOVED: HomeReason.INSUFFICIENT_ADDRESS,
+    Reason.UNCLAIMED: HomeReason.UNCLAIMED,
+    Reason.RECALLED_BY_SHIPPER: HomeReason.RECALLED_BY_SHIPPER,
+    Reason.DAMAGED: HomeReason.DAMAGED,
+}
+_HOME_BY_KIND = {
+    Kind.REFUSED: HomeReason.REFUSED,
+    Kind.BAD_ADDRESS: HomeReason.INSUFFICIENT_ADDRESS,
+    Kind.UNCLAIMED: HomeReason.UNCLAIMED,
+    Kind.DAMAGED: HomeReason.DAMAGED,
+}
+_FINAL_KINDS = frozenset({Kind.REFUSED, Kind.BAD_ADDRESS, Kind.UNCLAIMED})
+_NOT_YET_MOVING = frozenset({Status.UNKNOWN, Status.LABEL_CREATED, Status.VOIDED})
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What the walk over the events carries along."""
+
+    origin: Place
+    destination: Place
+    leg: Leg = Leg.OUT
+    status: Status = Status.UNKNOWN
+    decided: Event | None = None
+    accepted_at: datetime | None = None
+    delivered_at: datetime | None = None
+    returned_at: datetime | None = None
+    undeliverable_before: bool = False  # a visit failed or a disposition sends it home
+    delay: Reason | None = None
+    candidates: list[Event] = field(default_factory=list)
+    collections: set[date] = field(default_factory=set)
+    turns: list[Turn] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+
+    def step(self, event: Event) -> None:
+        """One event, in the order of instants."""
+        if event.kind is Kind.UNKNOWN or event.effect is Effect.UPDATE:
+            return
+        if Mark.COLLECTION in event.marks:
+            self.collections.add(event.day)
+            return
+        self._withdraw(event)
+        self._note(event)
+        if Mark.CORRECTION in event.marks:
+            self._settle(Status.IN_TRANSIT, event)
+        elif event.kind in (Kind.DELIVERED, Kind.RETURNED_TO_SENDER):
+            self._arrive(event)
+        elif self._changes(event):
+            if event.kind is Kind.RETURNING_TO_SENDER:
+                self._turn(Leg.BACK, event)
+            destroyed = event.kind is Kind.LOST and event.reason is Reason.DESTROYED
+            self._settle(Status.DESTROYED if destroyed else _STATUS[event.kind], event)
+
+    def _withdraw(self, event: Event) -> None:
+        """A return that was called off puts the parcel on its way out again."""
+        if Mark.RETURN_WITHDRAWN in event.marks and self.leg is Leg.BACK and self.status is not Status.DELIVERED:
+            self._turn(Leg.OUT, event)
+
+    def _note(self, event: Event) -> None:
+        """Keep what may count as an attempt, and what speaks for the parcel going home."""
+        if event.effect is Effect.SCAN and event.kind is not Kind.LABEL_CREATED and event.kind is not Kind.VOIDED:
+            self.accepted_at = self.accepted_at or event.at
+        if self.leg is Leg.OUT and (event.kind is Kind.ATTEMPT_FAILED or event.reason in NOT_AN_ATTEMPT):
+            self.candidates.append(event)
+        self.undeliverable_before |= event.kind in _FINAL_KINDS or event.kind is Kind.ATTEMPT_FAILED
+        reason = _HOME_BY_REASON.get(event.reason) if event.reason else None
+        reason = reason or _HOME_BY_KIND.get(event.kind)
+        if reason and self.leg is Leg.OUT:
+            self.evidence.append(Evidence(event.at, reason, event.id, event.kind in _FINAL_KINDS))
+
+    def _changes(self, event: Event) -> bool:
+        """Whether this event may change the status at all."""
+        if (
+            event.kind is Kind.LABEL_CREATED
+        ):  # data about a parcel, not a scan of it: may come long after the first scan
+            return self.status in _NOT_YET_MOVING
+        if self.status in ENDED:  # only a physical scan that moves the parcel re-opens it
+            return event.effect is Effect.SCAN and event.kind not in (Kind.EXCEPTION, Kind.DAMAGED)
+        return True
+
+    def _arrive(self, event: Event) -> None:
+        """Delivered: to the label's destination, or home.
+
+        On the way back a delivery is home unless it is at the destination; on the way out it is home when it is at the
+        origin after a failed visit or a disposition, even when no return scan was ever sent.
+        """
+        at_origin = event.place.is_same(self.origin) and not event.place.is_same(self.destination)
+        at_destination = event.place.is_same(self.destination) and not event.place.is_same(self.origin)
+        home = event.kind is Kind.RETURNED_TO_SENDER or (
+            not at_destination if self.leg is Leg.BACK else at_origin and self.undeliverable_before
+        )
+        if home:
+            self._turn(Leg.BACK, event)
+            self.returned_at = event.at
+        else:
+            self._turn(Leg.OUT, event)
+            self.delivered_at = event.at
+        self._decide(Status.DELIVERED, event)
+
+    def _turn(self, leg: Leg, event: Event) -> None:
+        if self.leg is not leg:
+            self.leg = leg
+            self.turns.append(Turn(event.at, leg, event.id))
+
+    def _settle(self, status: Status, event: Event) -> None:
+        """A status other than delivered: what was delivered on this leg is open again."""
+        if self.leg is Leg.OUT and self.status is Status.DELIVERED:
+            self.delivered_at = None
+        self.returned_at = None
+        self._decide(status, event)
+
+    def _decide(self, status: Status, event: Event) -> None:
+        self.status, self.decided = status, event
+        self.delay = event.reason if event.kind is Kind.EXCEPTION else None
+
+
+def fold(sightings: Iterable[Sighting], tellings: Iterable[Telling], shipment: Shipment) -> Parcel:
+    """The parcel that all this tells of. Any permutation and repetition of the input gives the same."""
+    parcel = _picture(
+        tellings,
+        Parcel(
+            shipment.carrier,
+            shipment.number,
+            shipment.purpose,
+            origin=shipment.origin,
+            destination=shipment.destination,
+            service=shipment.service,
+            express=shipment.express,
+        ),
+    )
+    story = happenings(sightings)
+    walk = _Walk(parcel.origin, parcel.destination)
+    for happening in story:
+        walk.step(happening.event)
+    delivered = walk.status is Status.DELIVERED
+    return replace(
+        parcel,
+        leg=walk.leg,
+        status=walk.status,
+        happenings=story,
+        attempts=tuple(count_attempts(walk.candidates)),
+        collections=len(walk.collections),
+        turns=tuple(walk.turns),
+        evidence=tuple(walk.evidence),
+        decided_by=walk.decided.id if walk.decided else "",
+        decided_at=walk.decided.at if walk.decided else None,
+        accepted_at=walk.accepted_at,
+        delivered_at=walk.delivered_at,
+        returned_at=walk.returned_at,
+        moved_at=story[-1].event.at if story else None,
+        delay=walk.delay,
+        place=next((h.event.place for h in reversed(story) if h.event.place), Place()),
+        estimate=None if delivered else parcel.estimate,
+        window=None if delivered else parcel.window,
+        unknown_codes=tuple(sorted({h.event.code or h.event.words for h in story if not h.event.known})),
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ attempts
+
+
+def count_attempts(candidates: Iterable[Event]) -> list[Attempt]:
+    """The attempt ledger, from candidates in the order of instants (product.md section 2, "Counting attempts").
+
+    An unnumbered visit on a day already counted is evidence, else the next attempt. A stated ordinal above the count
+    fills the gap with inferred rows; one not above it is evidence on the latest row. What was no attempt is a row too.
+    """
+    rows: list[Attempt] = []
+    latest: int | None = None  # index of the newest counted row
+    by_day: dict[date, int] = {}
+    count = 0
+    for event in candidates:
+        if event.kind is not Kind.ATTEMPT_FAILED:
+            rule = str(event.reason)
+            rows.append(Attempt(None, event.day, event.reason, False, rule, (event.id,), event.at))
+            continue
+        joins = by_day.get(event.day) if event.ordinal is None else latest
+        ordinal = event.ordinal or (count + 1 if joins is None else 0)
+        if ordinal > count:
+            rows += [_inferred(missing, event) for missing in range(count + 1, ordinal)]
+            rule = "final_attempt" if event.final else "stated_ordinal" if event.ordinal else "new_day"
+            reason = event.reason or Reason.UNSPECIFIED
+            rows.append(Attempt(ordinal, event.day, reason, True, rule, (event.id,), event.at, event.final))
+            count, latest = ordinal, len(rows) - 1
+            by_day[event.day] = latest
+        elif joins is not None:
+            rows[joins] = _also(rows[joins], event)
+    return rows
+
+
+def _inferred(ordinal: int, event: Event) -> Attempt:
+    """An attempt nobody showed us, implied by a later one's number."""
+    return Attempt(ordinal, None, Reason.UNSPECIFIED, True, "gap_inferred", (event.id,), event.at, inferred=True)
+
+
+def _also(row: Attempt, event: Event) -> Attempt:
+    """The row with one more piece of evidence."""
+    unstated = row.reason in (None, Reason.UNSPECIFIED)
+    return replace(
+        row,
+        evidence=(*row.evidence, event.id),
+        reason=event.reason if unstated and event.reason else row.reason,
+        final=row.final or event.final,
+    )
+
+
+def local_offset(parcel: Parcel) -> timedelta | None:
+    """The delivery place's offset from UTC as the newest event with one states it."""
+    for happening in reversed(parcel.happenings):
+        if happening.event.local is not None and happening.event.local.tzinfo is not None:
+            return happening.event.local.utcoffset()
+    return None

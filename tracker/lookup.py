@@ -1,0 +1,486 @@
+"""What a shopper hears who looks an order or a return up: message keys and arguments, read from cached rows.
+
+It changes nothing. Wrong proof and unknown number are both None; how that is answered is the door's business.
+"""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from fleet.clocks import from_us
+from merchants.calendars import add_business_days, delivery_day_after
+from merchants.terms import Terms, terms_on
+from store.engine import Row, Tx
+from store.lookups import orders_named, orders_of_return, parcel_row, parcels_on_order, return_named
+from store.sealing import Sealer
+from tracker.follow import (
+    Arg,
+    AttemptStory,
+    EventStory,
+    Follow,
+    FollowKind,
+    Message,
+    ParcelStory,
+    Step,
+    StepState,
+    Tier,
+)
+from tracker.lifecycle import Leg, Purpose, Status
+from tracker.orders import OrderState, email_proof, facts_of, postcode_proof, state_now
+
+
+class Courier(Protocol):
+    """What a shopper may be told of a carrier."""
+
+    @property
+    def title(self) -> str: ...
+    def tracking_url(self, number: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the shopper typed, and the parts a look-up stands on."""
+
+    number: str
+    email: str
+    postcode: str
+    merchant: str
+    now: datetime
+    sealer: Sealer
+    shelf: Mapping[str, Sequence[Terms]]
+    couriers: Mapping[str, Courier]
+
+    def proves(self, order: Row) -> bool:
+        """Whether the e-mail or the postcode is the order's. Always the same work, and no early end."""
+        email = hmac.compare_digest(email_proof(self.sealer, self.email), order["proof_email"])
+        postcode = hmac.compare_digest(postcode_proof(self.sealer, self.postcode), order["proof_postcode"])
+        return bool(
+            (self.email and order["proof_email"] and email) or (self.postcode and order["proof_postcode"] and postcode)
+        )
+
+    def terms(self, merchant: str, created_us: int) -> Terms:
+        return terms_on(merchant, from_us(created_us).date(), self.shelf)
+
+    def tier(self, orders: Sequence[Row], terms: Terms) -> Tier | None:
+        """How much may be shown; None: nothing. A proof that was offered has to be right."""
+        if self.email or self.postcode:
+            proved = [self.proves(order) for order in orders]  # all of them: the same work whatever is right
+            return Tier.FULL if any(proved) else None
+        return Tier.COARSE if terms.lookup.number_alone else None
+
+
+async def follow_order(tx: Tx, asked: Asked) -> Follow | None:
+    """One order's story, or None."""
+    shown = [
+        (row, tier)
+        for row in await orders_named(tx, asked.number)
+        if (not asked.merchant or row["merchant"] == asked.merchant)
+        and (tier := asked.tier([row], asked.terms(row["merchant"], row["created_us"]))) is not None
+    ]
+    if len(shown) != 1:  # none, or several shops use the number and nothing tells them apart
+        return None
+    row, tier = shown[0]
+    parcels = await parcels_on_order(tx, row["id"])
+    promise = facts_of(row).promise
+    stories = tuple(_story(parcel, asked, tier, promise) for parcel in parcels)
+    state = _order_state(row, parcels)
+    return Follow(
+        FollowKind.ORDER,
+        row["number"],
+        row["merchant"],
+        tier,
+        state,
+        _order_steps(row, _slowest(parcels)),
+        stories,
+        _order_next(row, _slowest(parcels), asked, promise),
+        _order_can_do(row, _slowest(parcels), asked),
+        checked_at=_newest(parcels, "checked_us"),
+        fresh_as_of=_newest(parcels, "moved_us"),
+        estimate=max((s.estimate for s in stories if s.estimate), default=None),
+    )
+
+
+async def follow_return(tx: Tx, asked: Asked) -> Follow | None:
+    """One return's story, or None. The proof is that of any order on it."""
+    row = await return_named(tx, asked.number)
+    if row is None or (asked.merchant and row["merchant"] != asked.merchant):
+        return None
+    terms = asked.terms(row["merchant"], row["created_us"])
+    tier = asked.tier(await orders_of_return(tx, row["id"]), terms)
+    if tier is None:
+        return None
+    parcel = await parcel_row(tx, row["parcel_id"]) if row["parcel_id"] is not None else None
+    stories = (_story(parcel, asked, tier, None),) if parcel else ()
+    return Follow(
+        FollowKind.RETURN,
+        row["number"],
+        row["merchant"],
+        tier,
+        row["state"],
+        _return_steps(row, parcel),
+        stories,
+        _return_next(row, parcel, terms),
+        _return_can_do(row, parcel, asked),
+        checked_at=_newest([parcel] if parcel else [], "checked_us"),
+        fresh_as_of=_newest([parcel] if parcel else [], "moved_us"),
+        estimate=stories[0].estimate if stories else None,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- one parcel
+
+
+def _view(parcel: Row) -> dict[str, Any]:
+    """The cached conclusion; a parcel nobody concluded about yet has an empty one."""
+    view: dict[str, Any] = {
+        "attempts": {"ledger": [], "max": None, "count": 0},
+        "events": [],
+        "return_to_warehouse": None,
+    }
+    known: dict[str, Any] = msgspec.json.decode(parcel["conclusion"])
+    return view | known
+
+
+def _story(parcel: Row, asked: Asked, tier: Tier, promise: tuple[date, date] | None) -> ParcelStory:
+    view = _view(parcel)
+    attempts = tuple(
+        AttemptStory(row["ordinal"], _day(row["day"]), row["reason"] or "unspecified")
+        for row in view["attempts"]["ledger"]
+        if row["counted"]
+    )
+    window = view.get("delivery_window")
+    story = ParcelStory(
+        leg=parcel["leg"],
+        status=parcel["status"],
+        purpose=parcel["purpose"],
+        sentences=tuple(_sentences(parcel, view, attempts, promise, asked.now)),
+        attempts=attempts,
+        max_attempts=view["attempts"]["max"],
+        estimate=_day(view.get("estimated_delivery")),
+        window=(window[0], window[1]) if window else None,
+        promised=promise if parcel["purpose"] == Purpose.ORDER else None,
+    )
+    return story if tier is Tier.COARSE else _in_full(story, parcel, view, asked)
+
+
+def _in_full(story: ParcelStory, parcel: Row, view: dict[str, Any], asked: Asked) -> ParcelStory:
+    """With what only a proof opens: where, which number, who carries it, every scan."""
+    courier = asked.couriers.get(parcel["carrier"])
+    to = msgspec.json.decode(parcel["shipment"]).get("destination") or {}
+    events = tuple(
+        EventStory(datetime.fromisoformat(e["local"] or e["at"]), f"event.{e['kind']}", {}, e["place"] or "")
+        for e in reversed(view["events"])
+    )
+    return replace(
+        story,
+        place=", ".join(part for part in (to.get("city"), to.get("country")) if part) or None,
+        number=parcel["number"],
+        carrier=courier.title if courier else parcel["carrier"],
+        tracking_url=courier.tracking_url(parcel["number"]) if courier else None,
+        events=events,
+    )
+
+
+_NOW_SAYS = {
+    Status.UNKNOWN: "story.unknown",
+    Status.LABEL_CREATED: "story.label_created",
+    Status.ACCEPTED: "story.accepted",
+    Status.IN_TRANSIT: "story.in_transit",
+    Status.OUT_FOR_DELIVERY: "story.out_for_delivery",
+    Status.AVAILABLE_FOR_PICKUP: "story.available_for_pickup",
+    Status.ON_HOLD: "story.on_hold",
+    Status.LOST: "story.lost",
+    Status.DESTROYED: "story.destroyed",
+    Status.VOIDED: "story.voided",
+}
+
+
+def _sentences(
+    parcel: Row,
+    view: dict[str, Any],
+    attempts: Sequence[AttemptStory],
+    promise: tuple[date, date] | None,
+    now: datetime,
+) -> list[Message]:
+    """What is so, in the order in which a person would tell it."""
+    status, is_return = Status(parcel["status"]), parcel["purpose"] == Purpose.RETURN
+    said = [_attempt(attempt) for attempt in attempts]
+    left = (view["attempts"]["max"] or 0) - view["attempts"]["count"]
+    if status is Status.ATTEMPT_FAILED and left > 0:
+        said.append(Message("story.attempts_left", {"count": left}))
+    if attempts and view["attempts"].get("exhausted") and status is not Status.DELIVERED:
+        said.append(Message("story.last_attempt_failed"))
+    if parcel["leg"] == Leg.BACK:
+        said.append(_homeward(parcel, view, is_return))
+    elif status is Status.DELIVERED:
+        key = "story.return_received" if is_return else "story.delivered"
+        said.append(Message(key, {"day": _day_of(view["delivered_at"], view)}))
+    elif status is Status.UNDELIVERABLE:
+        said.append(Message("story.undeliverable", {"reason": _reason(view)}))
+    elif view.get("delay"):
+        said.append(Message("story.delayed", {"reason": Message(f"reason.{view['delay']}")}))
+    elif status is Status.ON_HOLD and view["events"] and view["events"][-1]["kind"] == "damaged":
+        said.append(Message("story.damaged"))
+    elif status is Status.IN_TRANSIT and is_return:
+        said.append(Message("story.return_on_its_way"))
+    elif status in _NOW_SAYS:
+        said.append(Message(_NOW_SAYS[status]))
+    if promise and promise[1] < now.date() and status is not Status.DELIVERED and not is_return:
+        said.append(Message("story.late", {"day": promise[1]}))
+    return said
+
+
+def _attempt(attempt: AttemptStory) -> Message:
+    if attempt.day is None:
+        return Message("story.attempt_inferred", {"ordinal": attempt.ordinal})
+    reason = Message(f"reason.{attempt.reason}")
+    return Message("story.attempt", {"ordinal": attempt.ordinal, "day": attempt.day, "reason": reason})
+
+
+def _homeward(parcel: Row, view: dict[str, Any], is_return: bool) -> Message:
+    if is_return:
+        return Message("story.return_bounced")
+    if parcel["status"] == Status.DELIVERED:
+        return Message("story.back_at_warehouse", {"day": _day_of(view["returned_at"], view)})
+    return Message("story.going_back", {"reason": _reason(view)})
+
+
+def _reason(view: dict[str, Any]) -> Message:
+    case = view["return_to_warehouse"]
+    return Message(f"reason.{case['reason']}" if case else "reason.unknown")
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def _day_of(instant: str | None, view: dict[str, Any]) -> Arg:
+    """The local day of an instant, on the clock of the event that has it."""
+    local = next((e["local"] for e in view["events"] if e["at"] == instant and e["local"]), instant)
+    return datetime.fromisoformat(local).date() if local else ""
+
+
+def _newest(parcels: Sequence[Row], column: str) -> datetime | None:
+    known = [parcel[column] for parcel in parcels if parcel[column] is not None]
+    return from_us(max(known)) if known else None
+
+
+# ------------------------------------------------------------------------------------------------------------ an order
+
+
+def _slowest(parcels: Sequence[Row]) -> Row | None:
+    """The parcel that decides how far the order is: the first one that is not at the customer's yet."""
+    waiting = [p for p in parcels if not (p["leg"] == Leg.OUT and p["status"] == Status.DELIVERED)]
+    return next(iter(waiting or parcels), None)
+
+
+def _order_state(row: Row, parcels: Sequence[Row]) -> str:
+    """The order's own state until it has shipped, then its slowest parcel's."""
+    state, parcel = state_now(row, parcels), _slowest(parcels)
+    if parcel is None or state in (OrderState.CANCELLED, OrderState.PARTLY_SHIPPED):
+        return state
+    if parcel["leg"] == Leg.BACK:
+        return "back_at_warehouse" if parcel["status"] == Status.DELIVERED else "going_back"
+    return "shipped" if parcel["status"] == Status.UNKNOWN else str(parcel["status"])
+
+
+_ON_THE_WAY = frozenset({Status.ACCEPTED, Status.IN_TRANSIT, Status.ON_HOLD})
+_AT_THE_DOOR = frozenset({Status.OUT_FOR_DELIVERY, Status.ATTEMPT_FAILED, Status.UNDELIVERABLE})
+_WRONG = frozenset({Status.ATTEMPT_FAILED, Status.UNDELIVERABLE, Status.ON_HOLD})
+
+
+def _order_steps(row: Row, parcel: Row | None) -> tuple[Step, ...]:
+    """The journey as it is drawn."""
+    placed = from_us(row["placed_us"]) if row["placed_us"] is not None else None
+    shipped = from_us(row["shipped_us"]) if row["shipped_us"] is not None else None
+    if row["state"] == OrderState.CANCELLED:
+        return Step("placed", StepState.DONE, placed), Step("cancelled", StepState.PROBLEM)
+    if parcel is None:
+        names = ("placed", "being_prepared", "shipped", "out_for_delivery", "delivered")
+        return _line(names, 1, False, {"placed": placed})
+    view, status = _view(parcel), Status(parcel["status"])
+    times = {"placed": placed, "shipped": shipped}
+    if parcel["leg"] == Leg.BACK:
+        home = status is Status.DELIVERED
+        times["back_at_warehouse"] = _instant(view["returned_at"])
+        return _line(
+            ("placed", "shipped", "on_its_way", "going_back", "back_at_warehouse"), 4 if home else 3, True, times
+        )
+    if status in (Status.LOST, Status.DESTROYED):
+        return _line(("placed", "shipped", "on_its_way", "lost"), 3, True, times)
+    door = "at_pickup_point" if status is Status.AVAILABLE_FOR_PICKUP else "out_for_delivery"
+    times["delivered"] = _instant(view.get("delivered_at"))
+    names = ("placed", "shipped", "on_its_way", door, "delivered")
+    if status is Status.DELIVERED:
+        return _line(names, 5, False, times)
+    here = 2 if status in _ON_THE_WAY else 3 if status in _AT_THE_DOOR or door == "at_pickup_point" else 1
+    return _line(names, here, status in _WRONG, times)
+
+
+def _line(names: Sequence[str], here: int, wrong: bool, times: Mapping[str, datetime | None]) -> tuple[Step, ...]:
+    """Steps up to `here` done, the one there current or a problem, the rest to do."""
+    now = StepState.PROBLEM if wrong else StepState.CURRENT
+    return tuple(
+        Step(name, StepState.DONE if n < here else now if n == here else StepState.TODO, times.get(name))
+        for n, name in enumerate(names)
+    )
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _order_next(row: Row, parcel: Row | None, asked: Asked, promise: tuple[date, date] | None) -> Message:
+    """What happens next, and by when."""
+    if parcel is None:
+        keys = {OrderState.CANCELLED: "next.cancelled", OrderState.HELD_FOR_SHIPPING_PAYMENT: "next.shipping_payment"}
+        return Message(keys.get(OrderState(row["state"]), "next.being_prepared"))
+    view, status = _view(parcel), Status(parcel["status"])
+    if parcel["leg"] == Leg.BACK:
+        return Message("next.shop_decides" if status is Status.DELIVERED else "next.coming_back")
+    match status:
+        case Status.DELIVERED:
+            return Message("next.nothing")
+        case Status.UNDELIVERABLE:
+            return Message("next.goes_back")
+        case Status.ATTEMPT_FAILED:
+            return _next_attempt(view, asked.terms(parcel["merchant"], parcel["created_us"]))
+        case Status.AVAILABLE_FOR_PICKUP:
+            return Message("next.collect")
+        case Status.ON_HOLD:
+            return Message("next.released")
+        case Status.LOST | Status.DESTROYED:
+            return Message("next.shop_decides")
+        case _ if day := _day(view.get("estimated_delivery")):
+            if window := view.get("delivery_window"):
+                return Message("next.estimate_window", {"day": day, "start": window[0], "end": window[1]})
+            return Message("next.estimate", {"day": day})
+        case _ if promise:
+            return Message("next.promised", {"start": promise[0], "end": promise[1]})
+        case Status.UNKNOWN | Status.LABEL_CREATED:
+            return Message("next.first_scan")
+        case _:
+            return Message("next.moving")
+
+
+def _next_attempt(view: dict[str, Any], terms: Terms) -> Message:
+    """The day of the next visit: what the carrier announced, else the next delivery day where the terms promise one."""
+    last = max((row["day"] for row in view["attempts"]["ledger"] if row["counted"] and row["day"]), default=None)
+    announced = _day(view.get("estimated_delivery"))
+    if announced and last and announced > date.fromisoformat(last):
+        return Message("next.another_attempt_on", {"day": announced})
+    if last and terms.attempts.max is not None:
+        day = delivery_day_after(date.fromisoformat(last), terms.attempts.days, terms.attempts.holidays)
+        return Message("next.another_attempt_on", {"day": day})
+    return Message("next.collect" if terms.attempts.max is None else "next.another_attempt")
+
+
+def _order_can_do(row: Row, parcel: Row | None, asked: Asked) -> tuple[Message, ...]:
+    """What the shopper can do."""
+    if parcel is None:
+        held = row["state"] == OrderState.HELD_FOR_SHIPPING_PAYMENT
+        return (Message("do.pay_shipping"),) if held else (Message("do.nothing"),)
+    courier = asked.couriers.get(parcel["carrier"])
+    arrange = Message("do.arrange_delivery", {"carrier": courier.title if courier else parcel["carrier"].upper()})
+    status = Status(parcel["status"])
+    if parcel["leg"] == Leg.BACK or status in (Status.LOST, Status.DESTROYED, Status.VOIDED):
+        return (Message("do.contact_shop"),)
+    match status:
+        case Status.ATTEMPT_FAILED:
+            return Message("do.be_there"), arrange, Message("do.check_address")
+        case Status.UNDELIVERABLE:
+            return arrange, Message("do.contact_shop")
+        case Status.AVAILABLE_FOR_PICKUP:
+            return (Message("do.collect"),)
+        case Status.OUT_FOR_DELIVERY:
+            return (Message("do.be_there"),)
+        case Status.DELIVERED:
+            return (Message("do.look_around"),)
+        case Status.ON_HOLD:
+            return (Message("do.contact_shop"),)
+        case _:
+            return (Message("do.nothing"),)
+
+
+# ------------------------------------------------------------------------------------------------------------ a return
+
+_RETURN_AT = {
+    "registered": 0,
+    "label_pending": 0,
+    "label_ready": 1,
+    "on_its_way": 2,
+    "received": 3,
+    "checking": 4,
+    "accepted": 5,
+    "partly_accepted": 5,
+    "exchanged": 6,
+    "refunded": 6,
+}
+_RETURN_WRONG = {
+    "rejected": "rejected",
+    "sent_back": "sent_back",
+    "lost": "lost",
+    "bounced": "going_back",
+    "cancelled": "cancelled",
+}
+
+
+def _return_steps(row: Row, parcel: Row | None) -> tuple[Step, ...]:
+    state, times = row["state"], {"registered": from_us(row["created_us"])}
+    if parcel:
+        view = _view(parcel)
+        times |= {"handed_over": _instant(view.get("accepted_at")), "received": _instant(view.get("delivered_at"))}  # type: ignore[dict-item]
+    if state in _RETURN_WRONG:
+        names: tuple[str, ...] = ("registered", "label_ready", "handed_over", _RETURN_WRONG[state])
+        return _line(names, 3, True, times)
+    end = "exchanged" if state == "exchanged" else "settled"
+    names = ("registered", "label_ready", "handed_over", "received", "checking", "checked", end)
+    return _line(names, 7 if _RETURN_AT[state] == 6 else _RETURN_AT[state], False, times)
+
+
+_RETURN_NEXT = {
+    "registered": "next.label_pending",
+    "label_pending": "next.label_pending",
+    "label_ready": "next.hand_over",
+    "on_its_way": "next.return_moving",
+    "accepted": "next.refund",
+    "partly_accepted": "next.refund",
+    "rejected": "next.sent_back",
+    "sent_back": "next.sent_back",
+    "exchanged": "next.exchange",
+    "refunded": "next.refunded",
+    "cancelled": "next.cancelled",
+    "lost": "next.shop_decides",
+    "bounced": "next.shop_decides",
+}
+
+
+def _return_next(row: Row, parcel: Row | None, terms: Terms) -> Message:
+    """What happens next with a return; once it arrived, between which days it is checked."""
+    if row["state"] in _RETURN_NEXT:
+        return Message(_RETURN_NEXT[row["state"]])
+    arrived = _view(parcel).get("delivered_at") if parcel else None
+    if not arrived:
+        return Message("next.return_moving")
+    day, house = datetime.fromisoformat(arrived).astimezone(terms.zone).date(), terms.warehouse
+    start, end = (
+        add_business_days(day, count, house.days, house.holidays)
+        for count in (terms.after_arrival.min_business_days, terms.after_arrival.max_business_days)
+    )
+    return Message("next.return_checked_by", {"start": start, "end": end})
+
+
+def _return_can_do(row: Row, parcel: Row | None, asked: Asked) -> tuple[Message, ...]:
+    courier = asked.couriers.get(parcel["carrier"]) if parcel else None
+    match row["state"]:
+        case "label_ready":
+            hand_over = Message("do.hand_over", {"carrier": courier.title if courier else ""})
+            return Message("do.print_label"), hand_over, Message("do.keep_it")
+        case "lost" | "bounced" | "rejected" | "sent_back":
+            return (Message("do.contact_shop"),)
+        case _:
+            return (Message("do.nothing"),)
