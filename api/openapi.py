@@ -158,8 +158,8 @@ def _inlined(field: Json, definitions: Json) -> Json:
         kinds = [kind for kind in field["anyOf"] if kind != {"type": "null"}]
         field = {**{key: value for key, value in field.items() if key not in ("anyOf", "default")}, **kinds[0]}
     if "$ref" in field:
-        field = {**field, **definitions[field.pop("$ref").rpartition("/")[2]]}
-    return {key: value for key, value in field.items() if key not in ("title", "description")}
+        field = definitions[field["$ref"].rpartition("/")[2]] | field
+    return {key: value for key, value in field.items() if key not in ("title", "description", "$ref")}
 
 
 def _answers(route: AnyRoute) -> Json:

@@ -156,10 +156,10 @@ async def scene(speed: float, folder: Path) -> AsyncIterator[Scene]:
     try:
         for child in children:
             await child.start()
-            url = f"{street}/street/quiet" if child is children[0] else f"{service}/readyz"
+        for child, url in zip(children, (f"{street}/street/quiet", f"{service}/readyz"), strict=True):
             await _answers(url, child)
             watches.append(asyncio.create_task(child.watch()))
-        key = _development_key(folder / "service.log")
+        key = await _development_key(folder / "service.log")
         stage = Stage(service, key, street)
         port = runner.addresses[0][1]
         made = await stage.service.post("/v1/endpoints", json={"url": f"http://127.0.0.1:{port}/"})
@@ -178,7 +178,7 @@ async def scene(speed: float, folder: Path) -> AsyncIterator[Scene]:
 async def _answers(url: str, child: Child) -> None:
     """Wait until a child answers. Raises RuntimeError with the end of its log when it does not."""
     async with httpx.AsyncClient(trust_env=False) as http:
-        for _ in range(150):
+        for _ in range(300):
             with contextlib.suppress(httpx.HTTPError):
                 if (await http.get(url)).status_code == 200:
                     return
@@ -188,11 +188,13 @@ async def _answers(url: str, child: Child) -> None:
     raise RuntimeError(f"{' '.join(child.arguments)} did not start:\n{child.log.read_text()[-2000:]}")
 
 
-def _development_key(log: Path) -> str:
-    found = re.search(r"hw_live_[A-Za-z0-9_-]{43}", log.read_text())
-    if not found:
-        raise RuntimeError("the service printed no development key")
-    return found.group()
+async def _development_key(log: Path) -> str:
+    """The key that the service prints once on its first start."""
+    for _ in range(100):
+        if found := re.search(r"hw_live_[A-Za-z0-9_-]{43}", log.read_text()):
+            return found.group()
+        await asyncio.sleep(0.1)
+    raise RuntimeError("the service printed no development key")
 
 
 # -------------------------------------------------------------------------------------------------------- what happens
@@ -352,22 +354,22 @@ async def _shopper(on: Scene, each: Staged) -> str:
 
 def said_twice(receiver: Receiver) -> list[str]:
     """Notices with different ids that say the same thing of the same subject."""
-    seen = Counter(
-        json.dumps(
-            [
-                notice["type"],
-                notice["data"].get("number")
-                if notice["type"] != "order.shipped"
-                else notice["data"].get("order_number"),
-                notice["data"].get("attempt", {}).get("ordinal"),
-                notice["data"].get("parcel", {}).get("status") if notice["type"] == "parcel.status_changed" else None,
-                notice["data"].get("sequence"),
-            ]
-        )
-        for notice in receiver.heard.values()
-        if not notice["type"].startswith("alert.")
-    )
+    seen = Counter(_meaning(notice) for notice in receiver.heard.values() if not notice["type"].startswith("alert."))
     return [what for what, times in seen.items() if times > 1]
+
+
+def _meaning(notice: dict[str, Any]) -> str:
+    """What a notice says: of whom, which attempt, and for a status the event that gave it."""
+    data = notice["data"]
+    about = [data.get(name) for name in ("merchant", "order_number", "return_number", "carrier", "number")]
+    attempt = (data.get("attempt") or {}).get("ordinal")
+    status = None
+    if notice["type"] == "parcel.status_changed":
+        parcel = data["parcel"]
+        status = [parcel["leg"], parcel["status"], [event["id"] for event in parcel["events"]][-1:]]
+    if notice["type"] in ("parcel.shipped", "parcel.attempt_corrected"):
+        status = data.get("parcel", {}).get("number") or data.get("corrected")
+    return json.dumps([notice["type"], about, attempt, status])
 
 
 # ------------------------------------------------------------------------------------------------------------ shown

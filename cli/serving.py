@@ -26,9 +26,6 @@ from cli.settings import Misconfigured, Settings, environment
 from cli.wiring import PUSH_SECRET, Parts, has_credentials, open_parts, street_environment
 from store.engine import SQLITE, Tx
 from store.outbox import say
-from street.app import open_street
-from street.clock import StoryClock
-from street.town import Town
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +162,10 @@ async def serve(settings: Settings, role: str) -> None:
 
 async def sandbox(port: int, clock: str, ledger: Path | None) -> None:
     """Serve the simulated street alone. Raises ValueError for a clock that is none."""
+    from street.app import open_street
+    from street.clock import StoryClock
+    from street.town import Town
+
     town = Town(StoryClock.parse(clock), ledger_path=ledger)
     async with open_street(town, port) as base:
         say_line(f"the street is open at {base}  (UPS under /ups, USPS under /usps, /street to direct it)")
@@ -194,6 +195,11 @@ async def _until_signalled() -> None:
 
 async def _open_street(stack: AsyncExitStack, settings: Settings) -> str:
     """The simulated street in this process, on a port of its own; its base URL."""
+    # the street draws labels: a service with real carriers must not wait for the libraries that takes
+    from street.app import open_street
+    from street.clock import StoryClock
+    from street.town import Town
+
     town = Town(StoryClock.parse(settings.clock))
     return await stack.enter_async_context(open_street(town, settings.street_port or settings.port + 1))
 

@@ -29,6 +29,7 @@ class Refusing(Protocol):
     def busy(self, retry_after: str | None) -> web.Response: ...
     def broken(self) -> web.Response: ...
     def forget_tokens(self) -> None: ...
+    def starve(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -95,8 +96,8 @@ async def suffer(fault: Fault, request: web.Request, handler: Handler, carrier: 
         case "expired_token":
             carrier.forget_tokens()
             return await handler(request)
-        case _:
-            request["fault"] = fault.kind  # the stand-in reads it
+        case _:  # empty_scope
+            carrier.starve()
             return await handler(request)
 
 

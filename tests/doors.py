@@ -72,15 +72,26 @@ class Doors:
             known = body and "json" in response.content_type
             return response.status, (await response.json(content_type=None) if known else body), response.headers
 
+    async def ship(self, number: str, tracking_number: str, **changes: Any) -> Any:
+        """Say that it shipped, ask the carrier at once, and give back the parcel as it then is."""
+        body = {"carrier": "ups", "tracking_number": tracking_number} | changes
+        status, told, _ = await self.call("POST", f"/v1/orders/boutique-eu/{number}/parcels", json=body)
+        assert status in (200, 201), told
+        status, parcel, _ = await self.call("POST", f"/v1/parcels/ups/{tracking_number}/refresh")
+        assert status == 200, parcel
+        return parcel
+
     async def put_order(self, number: str = "B-1001", **changes: Any) -> Any:
         status, body, _ = await self.call("PUT", f"/v1/orders/boutique-eu/{number}", json=ORDER | changes)
         assert status in (200, 201), body
         return body
 
 
-def make_house(store: Store, carriers: Mapping[str, Carrier] | None = None, **changes: Any) -> House:
-    """A house on this store. Refused look-ups do not wait unless asked."""
-    clock = Clock(MONDAY, 1.0, datetime.now(UTC).timestamp())
+def make_house(
+    store: Store, carriers: Mapping[str, Carrier] | None = None, now: datetime = MONDAY, **changes: Any
+) -> House:
+    """A house on this store at this story time. Refused look-ups do not wait unless asked."""
+    clock = Clock(now, 1.0, datetime.now(UTC).timestamp())
     sealer = Sealer(bytes(range(32)))
     ledger = Ledger(store, carriers or {}, shipped())
     house = House(
@@ -105,9 +116,9 @@ async def make_key(house: House, *scopes: str) -> str:
 
 
 @asynccontextmanager
-async def on_the_street(**settings: Any) -> AsyncIterator[tuple[Town, dict[str, Carrier]]]:
-    """A street at rest, and the real UPS client pointed at it."""
-    town = Town(StoryClock.starting(MONDAY, 1.0), Settings(**settings))
+async def on_the_street(now: datetime = MONDAY, **settings: Any) -> AsyncIterator[tuple[Town, dict[str, Carrier]]]:
+    """A street at this story time, and the real UPS client pointed at it."""
+    town = Town(StoryClock.starting(now), Settings(**settings))
     async with open_street(town) as url:
         env = {
             "UPS_BASE_URL": f"{url}/ups",

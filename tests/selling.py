@@ -24,8 +24,11 @@ from carriers.contract import (
 
 @dataclass
 class Seller:
-    """What the next sends do, in order, then "sell": sell, reject, unreached, lose (charged, no answer), drop (neither),
-    stall (charged when it is let go), break. `charges` is every label ever paid, by reference."""
+    """What the next sends do, in order, then "sell": sell, reject, unreached, lose (charged, no answer), drop
+    (neither), stall (charged when it is let go), break.
+
+    `charges` is every label ever paid, with its reference.
+    """
 
     script: list[str] = field(default_factory=list)
     name: str = "ups"
@@ -37,7 +40,7 @@ class Seller:
     away: bool = False
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     entered: asyncio.Event = field(default_factory=asyncio.Event)
-    abilities: Abilities = Abilities()
+    abilities: Abilities = field(default_factory=Abilities)
 
     def prepare_label(self, request: LabelRequest) -> Prepared:
         if not request.ship_from.city:

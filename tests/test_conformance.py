@@ -15,8 +15,16 @@ import pytest
 
 from tests.official import PRESENT, Deviation, Operation, complaints, undeclared
 from tests.walk import (
-    ROLES, SECRET, Caller, listening, street, subscription, ups_label, usps_label, walked,
-)  # fmt: skip
+    ROLES,
+    SECRET,
+    Caller,
+    listening,
+    street,
+    subscription,
+    ups_label,
+    usps_label,
+    walked,
+)
 
 Json = dict[str, Any]
 
@@ -24,11 +32,14 @@ if not PRESENT and os.environ.get("HOMEWARD_CONFORMANCE") == "required":
     pytest.fail("CONFORMANCE REQUIRED, but the carriers' official files are not beside the project", pytrace=False)
 pytestmark = pytest.mark.skipif(not PRESENT, reason="CONFORMANCE SKIPPED: no official files in ../shared/specs")
 
-# ---------------------------------------------------------------------------------------------------------- operations
+# ----------------------------------------------------------------------------------------------------------- operations
 
 UPS_TRACK, UPS_ALERT, UPS_SHIP, UPS_TOKEN = (
-    "ups/Tracking.yaml", "ups/UPSTrackAlert.yaml", "ups/Shipping.yaml", "ups/OAuthClientCredentials.yaml",
-)  # fmt: skip
+    "ups/Tracking.yaml",
+    "ups/UPSTrackAlert.yaml",
+    "ups/Shipping.yaml",
+    "ups/OAuthClientCredentials.yaml",
+)
 TRACK, TRACK_OLD, LABELS, PAYMENTS, TOKEN, SUBSCRIPTIONS = (
     f"usps/{name}.yaml"
     for name in ("tracking-v3r2", "tracking-v3", "labels-v3", "payments-v3", "oauth2-v3", "subscriptions-tracking-v3r2")
@@ -43,7 +54,9 @@ ANSWERS: dict[str, Operation] = {
     "ups label refused": Operation(UPS_SHIP, "post", "/shipments/{version}/ship", "400"),
     "ups label busy": Operation(UPS_SHIP, "post", "/shipments/{version}/ship", "429"),
     "ups void": Operation(UPS_SHIP, "delete", "/shipments/{version}/void/cancel/{shipmentidentificationnumber}", "200"),
-    "ups void refused": Operation(UPS_SHIP, "delete", "/shipments/{version}/void/cancel/{shipmentidentificationnumber}", "400"),
+    "ups void refused": Operation(
+        UPS_SHIP, "delete", "/shipments/{version}/void/cancel/{shipmentidentificationnumber}", "400"
+    ),
     "ups recovery": Operation(UPS_SHIP, "post", "/labels/{version}/recovery", "200"),
     "ups recovery refused": Operation(UPS_SHIP, "post", "/labels/{version}/recovery", "400"),
     "ups track": Operation(UPS_TRACK, "get", "/track/v1/details/{inquiryNumber}", "200"),
@@ -66,11 +79,13 @@ ANSWERS: dict[str, Operation] = {
     "usps cancel refused": Operation(LABELS, "delete", "/label/{trackingNumber}", "400"),
     "usps track": Operation(TRACK, "post", "/tracking", "200"),
     "usps track nothing": Operation(TRACK, "post", "/tracking", "404"),
-    # The 207 schema is a oneOf whose failure half admits everything: each item is held against the half it claims to be.
+    # The 207 schema is a oneOf whose failure half admits everything: each item is held against the half it claims.
     "usps track mixed, found": Operation(TRACK, "post", "/tracking", "207", schema="SuccessResponse"),
     "usps track mixed, not found": Operation(TRACK, "post", "/tracking", "207", schema="FailureResponse"),
     "usps track, older": Operation(TRACK_OLD, "get", "/tracking/{trackingNumber}", "200", schema="TrackingDetails"),
-    "usps track, older, summary": Operation(TRACK_OLD, "get", "/tracking/{trackingNumber}", "200", schema="TrackingSummary"),
+    "usps track, older, summary": Operation(
+        TRACK_OLD, "get", "/tracking/{trackingNumber}", "200", schema="TrackingSummary"
+    ),
     "usps track, older, refused": Operation(TRACK_OLD, "get", "/tracking/{trackingNumber}", "400"),
     "usps subscribe": Operation(SUBSCRIPTIONS, "post", "/subscriptions", "201"),
     "usps subscribe refused": Operation(SUBSCRIPTIONS, "post", "/subscriptions", "400"),
@@ -78,24 +93,36 @@ ANSWERS: dict[str, Operation] = {
     "usps subscription": Operation(SUBSCRIPTIONS, "get", "/subscriptions/{subscriptionId}", "200"),
     "usps push": Operation(SUBSCRIPTIONS, "post", "/notifications"),
     "usps push, inside": Operation(SUBSCRIPTIONS, "post", "/notifications", schema="TrackingSubscriptionNotification"),
-}  # fmt: skip
+}
 
 # What is sent to a carrier: (name, where its shape is written down, body). Rows for our adapters' requests belong here.
 REQUESTS: list[tuple[str, Operation, object]] = [
     ("ups label NL-IT", Operation(UPS_SHIP, "post", "/shipments/{version}/ship"), ups_label()),
     ("ups label US-US", Operation(UPS_SHIP, "post", "/shipments/{version}/ship"), ups_label(country="US", image="ZPL")),
-    ("ups subscribe", Operation(UPS_ALERT, "post", "/subscription/{type}/package"), {"locale": "en_US", "trackingNumberList": []}),
+    (
+        "ups subscribe",
+        Operation(UPS_ALERT, "post", "/subscription/{type}/package"),
+        {"locale": "en_US", "trackingNumberList": []},
+    ),
     ("usps payment", Operation(PAYMENTS, "post", "/payment-authorization"), ROLES),
     ("usps label", Operation(LABELS, "post", "/return-label"), usps_label()),
     ("usps track", Operation(TRACK, "post", "/tracking"), [{"trackingNumber": "9202090123456700000015"}]),
-    ("usps subscribe", Operation(SUBSCRIPTIONS, "post", "/subscriptions"), subscription("https://hooks.example.com/usps")),
+    (
+        "usps subscribe",
+        Operation(SUBSCRIPTIONS, "post", "/subscriptions"),
+        subscription("https://hooks.example.com/usps"),
+    ),
 ]
 
 # Where the carriers' own answers break their own files. Each must be met at least once, or it is struck from this list.
 NULLS = r"(event(City|State|ZIPCode|ZIP|Country)|GMTTimestamp|GMTOffset): None (is not of type|for not nullable)"
 DEVIATIONS = (
-    Deviation(UPS_SHIP, r"BillingWeight/Weight: .* is too short", "facts/ups.md 2.10: a weight is as long as it needs to be"),
-    Deviation(UPS_SHIP, r"LabelResults: .*'array'", "facts/ups.md 0 and 3.2: before v2403 a single element is an object"),
+    Deviation(
+        UPS_SHIP, r"BillingWeight/Weight: .* is too short", "facts/ups.md 2.10: a weight is as long as it needs to be"
+    ),
+    Deviation(
+        UPS_SHIP, r"LabelResults: .*'array'", "facts/ups.md 0 and 3.2: before v2403 a single element is an object"
+    ),
     Deviation(UPS_ALERT, r": '' (is too short|does not match)", "facts/ups.md 6.2: empty strings are common"),
     Deviation(UPS_ALERT, r"trackingNumber: ' 1Z", "facts/ups.md 6.2: a leading blank has been seen"),
     Deviation(UPS_ALERT, r"postalCode: '.+' does not match", "the file knows only American postal codes"),
@@ -109,7 +136,7 @@ DEVIATIONS = (
 )
 
 
-# ------------------------------------------------------------------------------------------------------------- the cases
+# ------------------------------------------------------------------------------------------------------------ the cases
 
 
 @cache
@@ -140,11 +167,21 @@ async def _conversation() -> list[tuple[str, object]]:
 
 async def _with_ups(caller: Caller) -> list[tuple[str, object]]:
     http, ups = caller.http, caller.ups
-    form, ship, recovery = {"grant_type": "client_credentials"}, "/ups/api/shipments/v2409/ship", "/ups/api/labels/v1/recovery"
+    form, ship, recovery = (
+        {"grant_type": "client_credentials"},
+        "/ups/api/shipments/v2409/ship",
+        "/ups/api/labels/v1/recovery",
+    )
     alert, details = "/ups/api/track/v2/subscription/standard/package", "/ups/api/track/v1/details"
     bought = (await http.post(ship, headers=ups, json=ups_label("R2", "US"))).json()
     number = bought["ShipmentResponse"]["ShipmentResults"]["ShipmentIdentificationNumber"]
-    again = {"LabelRecoveryRequest": {"Request": {}, "LabelSpecification": {"LabelImageFormat": {"Code": "PDF"}}, "TrackingNumber": number}}
+    again = {
+        "LabelRecoveryRequest": {
+            "Request": {},
+            "LabelSpecification": {"LabelImageFormat": {"Code": "PDF"}},
+            "TrackingNumber": number,
+        }
+    }
     unknown = {"LabelRecoveryRequest": {"Request": {}, "TrackingNumber": "1Z0"}}
     wanted = {"locale": "en_US", "countryCode": "US", "trackingNumberList": [number, "1Z1234567$8"]}
     recovered = await http.post(recovery, headers=ups, json=again)
@@ -173,36 +210,55 @@ async def _with_ups(caller: Caller) -> list[tuple[str, object]]:
 
 async def _with_usps(caller: Caller, known: str, listener: str) -> list[tuple[str, object]]:
     http, usps, paying = caller.http, caller.usps, caller.paying | {"Accept": VENDOR}
-    label, tracking, subscriptions = "/usps/labels/v3/return-label", "/usps/tracking/v3r2/tracking", "/usps/subscriptions-tracking/v3r2/subscriptions"
+    label, tracking, subscriptions = (
+        "/usps/labels/v3/return-label",
+        "/usps/tracking/v3r2/tracking",
+        "/usps/subscriptions-tracking/v3r2/subscriptions",
+    )
     key = {"X-Idempotency-Key": "8be4df61-93ca-41d2-aa0d-00e098032b8c"}
     form = {"grant_type": "client_credentials", "client_id": "id", "client_secret": "s"}
     bought = (await http.post(label, headers=paying | key, json=usps_label())).json()
-    mixed = (await http.post(tracking, headers=usps, json=[{"trackingNumber": known}, {"trackingNumber": "9400111206206406260787"}])).json()
+    mixed = (
+        await http.post(
+            tracking, headers=usps, json=[{"trackingNumber": known}, {"trackingNumber": "9400111206206406260787"}]
+        )
+    ).json()
     made = await http.post(subscriptions, headers=usps, json=subscription(listener))
     answers = [
         ("usps token", await http.post("/usps/oauth2/v3/token", json=form)),
         ("usps token refused", await http.post("/usps/oauth2/v3/token", json=form | {"client_secret": ""})),
         ("usps payment", await http.post("/usps/payments/v3/payment-authorization", headers=usps, json=ROLES)),
-        ("usps payment refused", await http.post("/usps/payments/v3/payment-authorization", headers=usps, json={"roles": []})),
+        (
+            "usps payment refused",
+            await http.post("/usps/payments/v3/payment-authorization", headers=usps, json={"roles": []}),
+        ),
         ("usps label refused", await http.post(label, headers=paying, json={"toAddress": {}})),
         ("usps label unauthorised", await http.post(label, json=usps_label())),
         ("usps reprint", await http.post("/usps/labels/v3/label-reprint", headers=paying | key, json={})),
         ("usps cancel refused", await http.delete(f"/usps/labels/v3/label/{bought['trackingNumber']}", headers=paying)),
-        ("usps track nothing", await http.post(tracking, headers=usps, json=[{"trackingNumber": "9400111206206406260787"}])),
+        (
+            "usps track nothing",
+            await http.post(tracking, headers=usps, json=[{"trackingNumber": "9400111206206406260787"}]),
+        ),
         ("usps track, older, summary", await http.get(f"/usps/tracking/v3/tracking/{known}", headers=usps)),
-        ("usps track, older, refused", await http.get("/usps/tracking/v3/tracking/9400111206206406260787", headers=usps)),
+        (
+            "usps track, older, refused",
+            await http.get("/usps/tracking/v3/tracking/9400111206206406260787", headers=usps),
+        ),
         ("usps subscribe", made),
         ("usps subscribe refused", await http.post(subscriptions, headers=usps, json=subscription(listener))),
         ("usps subscriptions", await http.get(f"{subscriptions}?MID=901234567", headers=usps)),
         ("usps subscription", await http.get(f"{subscriptions}/{made.json()['subscriptionId']}", headers=usps)),
     ]
-    await http.post("/street/faults", json={"carrier": "usps", "operation": "label", "fault": "429", "retry_after": "30"})
+    await http.post(
+        "/street/faults", json={"carrier": "usps", "operation": "label", "fault": "429", "retry_after": "30"}
+    )
     answers.append(("usps label busy", await http.post(label, headers=paying, json=usps_label())))
     both = [("usps track mixed, found", mixed[0]), ("usps track mixed, not found", mixed[1]), ("usps label", bought)]
     return [*both, *((name, answer.json()) for name, answer in answers)]
 
 
-# ------------------------------------------------------------------------------------------------------------- the tests
+# ------------------------------------------------------------------------------------------------------------ the tests
 
 USED: set[Deviation] = set()
 
@@ -223,7 +279,7 @@ def test_a_request_is_one_the_carrier_takes(name: str, operation: Operation, bod
 
 
 def test_the_walk_tells_every_journey_in_every_delivery() -> None:
-    """145 parcels: 29 journeys at two carriers, in five deliveries each; none without a poll, none but `never` without a push."""
+    """29 journeys in five deliveries: none without a poll, none but `never` without a push."""
     walk = walked()
     for number, parcel in walk.parcels.items():
         assert walk.polls[number], (parcel.journey.name, parcel.delivery)
@@ -240,7 +296,8 @@ def _counts(request: pytest.FixtureRequest) -> Iterator[None]:
     cases = sum(map(len, bodies.values())) + len(REQUESTS)
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        print(f"\nconformance: {len(ANSWERS) + len(REQUESTS)} operations, {cases} cases, {len(DEVIATIONS)} declared deviations")
+        operations = len(ANSWERS) + len(REQUESTS)
+        print(f"\nconformance: {operations} operations, {cases} cases, {len(DEVIATIONS)} declared deviations")
 
 
 def test_every_declared_deviation_is_met() -> None:

@@ -195,6 +195,18 @@ async def test_losing_the_whole_transaction_costs_only_the_one_who_caused_it(sql
     assert await sqlite_store.read(count) == 39
 
 
+async def test_a_full_disk_is_told_and_survived(sqlite_store: sqlite.SqliteStore) -> None:
+    """When no more fits, whoever needs room is told so, small things are kept still, and with room all is well again."""
+    pages = sqlite_store._writer.execute("PRAGMA page_count").fetchone()[0]
+    sqlite_store._writer.execute(f"PRAGMA max_page_count={pages + 20}")
+    units = [put(f"{n}", "x" * (300_000 if n % 5 == 0 else 10)) for n in range(40)]
+    results = await asyncio.gather(*map(sqlite_store.write, units), return_exceptions=True)
+    assert [isinstance(result, sqlite3.OperationalError) for result in results] == [n % 5 == 0 for n in range(40)]
+    assert await sqlite_store.read(count) == 32
+    sqlite_store._writer.execute("PRAGMA max_page_count=1000000")
+    assert await sqlite_store.write(units[0]) == 1
+
+
 async def test_durable_settings(sqlite_store: sqlite.SqliteStore) -> None:
     """The writer is in WAL mode with FULL sync, foreign keys, secure delete, and no checkpoint inside a commit."""
     asked = {

@@ -1,11 +1,11 @@
-"""A whole walk over the street: every journey in every delivery at both carriers, played to its end, everything kept."""
+"""A whole walk over the street: every journey in every delivery at both carriers, to its end, everything kept."""
 
 import asyncio
 import base64
 import json
 from collections import defaultdict
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -73,9 +73,7 @@ class Caller:
 
 
 @asynccontextmanager
-async def street(
-    speed: float = 1.0, start: datetime = START, **settings: Any
-) -> AsyncIterator[tuple[Town, Caller]]:
+async def street(speed: float = 1.0, start: datetime = START, **settings: Any) -> AsyncIterator[tuple[Town, Caller]]:
     """A street at rest, and a caller who has signed in."""
     town = Town(StoryClock.starting(start, speed), Settings(**settings))
     async with open_street(town) as base, httpx.AsyncClient(base_url=base, trust_env=False) as http:
@@ -94,60 +92,127 @@ async def until_quiet(town: Town, seconds: float = 20.0) -> None:
             await asyncio.sleep(0.02)
 
 
-# ------------------------------------------------------------------------------------------------- requests that are right
+# ---------------------------------------------------------------------------------------------- requests that are right
 
 ROLES = {
     "roles": [
         {
-            "roleName": "PAYER", "CRID": "12345678", "MID": "901234567", "manifestMID": "901234567", "accountType": "EPS",
+            "roleName": "PAYER",
+            "CRID": "12345678",
+            "MID": "901234567",
+            "manifestMID": "901234567",
+            "accountType": "EPS",
             "accountNumber": "1000000001",
         },
         {"roleName": "LABEL_OWNER", "CRID": "12345678", "MID": "901234567", "manifestMID": "901234567"},
     ]
-}  # fmt: skip
+}
 
 
 def usps_label(reference: str = "RMA-1001", **image: object) -> Json:
     """A return label request for USPS."""
     return {
         "imageInfo": {"imageType": "PDF", "labelType": "4X6LABEL", "receiptOption": "NONE", **image},
-        "fromAddress": {"firstName": "Ann", "lastName": "Lee", "streetAddress": "10 Elm St", "city": "Reno", "state": "NV", "ZIPCode": "89501"},
-        "toAddress": {"firm": "Returns DC", "streetAddress": "100 Enterprise Avenue", "city": "Secaucus", "state": "NJ", "ZIPCode": "07094"},
+        "fromAddress": {
+            "firstName": "Ann",
+            "lastName": "Lee",
+            "streetAddress": "10 Elm St",
+            "city": "Reno",
+            "state": "NV",
+            "ZIPCode": "89501",
+        },
+        "toAddress": {
+            "firm": "Returns DC",
+            "streetAddress": "100 Enterprise Avenue",
+            "city": "Secaucus",
+            "state": "NJ",
+            "ZIPCode": "07094",
+        },
         "packageDescription": {
-            "mailClass": "USPS_GROUND_ADVANTAGE_RETURN_SERVICE", "rateIndicator": "SP", "processingCategory": "MACHINABLE",
-            "weightUOM": "lb", "weight": 1.5, "dimensionsUOM": "in", "length": 9, "width": 6, "height": 3,
+            "mailClass": "USPS_GROUND_ADVANTAGE_RETURN_SERVICE",
+            "rateIndicator": "SP",
+            "processingCategory": "MACHINABLE",
+            "weightUOM": "lb",
+            "weight": 1.5,
+            "dimensionsUOM": "in",
+            "length": 9,
+            "width": 6,
+            "height": 3,
             "customerReference": [{"referenceNumber": reference, "printReferenceNumber": True}],
         },
-    }  # fmt: skip
+    }
 
 
 def ups_label(reference: str = "RABCDEFGHIJKLMNOPQRSTUVWXYZ", country: str = "NL", image: str = "GIF") -> Json:
     """A return label request for UPS, from a customer in `country` to the warehouse in Italy (US: within the US)."""
     there = {"AddressLine": ["Damrak 1"], "City": "Amsterdam", "PostalCode": "1012LG", "CountryCode": "NL"}
-    here = {"AddressLine": ["Interporto di Bologna, blocco 9.5"], "City": "Bentivoglio", "PostalCode": "40010", "CountryCode": "IT"}
+    here = {
+        "AddressLine": ["Interporto di Bologna, blocco 9.5"],
+        "City": "Bentivoglio",
+        "PostalCode": "40010",
+        "CountryCode": "IT",
+    }
     if country == "US":
-        there = {"AddressLine": ["10 Elm St"], "City": "Reno", "StateProvinceCode": "NV", "PostalCode": "89501", "CountryCode": "US"}
-        here = {"AddressLine": ["1 Dock Rd"], "City": "Secaucus", "StateProvinceCode": "NJ", "PostalCode": "07094", "CountryCode": "US"}
+        there = {
+            "AddressLine": ["10 Elm St"],
+            "City": "Reno",
+            "StateProvinceCode": "NV",
+            "PostalCode": "89501",
+            "CountryCode": "US",
+        }
+        here = {
+            "AddressLine": ["1 Dock Rd"],
+            "City": "Secaucus",
+            "StateProvinceCode": "NJ",
+            "PostalCode": "07094",
+            "CountryCode": "US",
+        }
     references = [{"Code": "RZ", "Value": reference}]
     package = {
-        "Description": "Footwear", "Packaging": {"Code": "02"},
+        "Description": "Footwear",
+        "Packaging": {"Code": "02"},
         "PackageWeight": {"UnitOfMeasurement": {"Code": "KGS"}, "Weight": "1.5"},
-    }  # fmt: skip
+    }
     shipment = {
-        "Description": "Footwear", "ReturnService": {"Code": "9"}, "Service": {"Code": "11"},
-        "Shipper": {"Name": "Shop", "AttentionName": "Returns", "ShipperNumber": "W95789", "Phone": {"Number": "39051000000"}, "Address": here},
-        "ShipFrom": {"Name": "A Customer", "AttentionName": "A Customer", "Phone": {"Number": "31200000000"}, "Address": there},
-        "ShipTo": {"Name": "Shop Warehouse", "AttentionName": "Inbound", "Phone": {"Number": "39051000001"}, "Address": here},
+        "Description": "Footwear",
+        "ReturnService": {"Code": "9"},
+        "Service": {"Code": "11"},
+        "Shipper": {
+            "Name": "Shop",
+            "AttentionName": "Returns",
+            "ShipperNumber": "W95789",
+            "Phone": {"Number": "39051000000"},
+            "Address": here,
+        },
+        "ShipFrom": {
+            "Name": "A Customer",
+            "AttentionName": "A Customer",
+            "Phone": {"Number": "31200000000"},
+            "Address": there,
+        },
+        "ShipTo": {
+            "Name": "Shop Warehouse",
+            "AttentionName": "Inbound",
+            "Phone": {"Number": "39051000001"},
+            "Address": here,
+        },
         "PaymentInformation": {"ShipmentCharge": [{"Type": "01", "BillShipper": {"AccountNumber": "W95789"}}]},
         "Package": [package | {"ReferenceNumber": references} if country == "US" else package],
-    }  # fmt: skip
+    }
     if country != "US":
         shipment["ReferenceNumber"] = references
     return {
         "ShipmentRequest": {
-            "Request": {"RequestOption": "nonvalidate", "SubVersion": "2205", "TransactionReference": {"CustomerContext": "ret-000123"}},
+            "Request": {
+                "RequestOption": "nonvalidate",
+                "SubVersion": "2205",
+                "TransactionReference": {"CustomerContext": "ret-000123"},
+            },
             "Shipment": shipment,
-            "LabelSpecification": {"LabelImageFormat": {"Code": image}, "LabelStockSize": {"Height": "6", "Width": "4"}},
+            "LabelSpecification": {
+                "LabelImageFormat": {"Code": image},
+                "LabelStockSize": {"Height": "6", "Width": "4"},
+            },
         }
     }
 
@@ -155,9 +220,11 @@ def ups_label(reference: str = "RABCDEFGHIJKLMNOPQRSTUVWXYZ", country: str = "NL
 def subscription(url: str) -> Json:
     """A request for USPS pushes of everything under our MID."""
     return {
-        "listenerURL": url, "secret": SECRET, "adminNotification": [{"email": "ops@example.com"}],
+        "listenerURL": url,
+        "secret": SECRET,
+        "adminNotification": [{"email": "ops@example.com"}],
         "filterProperties": {"MID": "901234567", "trackingEventTypes": ["ALL_UPDATES"]},
-    }  # fmt: skip
+    }
 
 
 def graphic(answer: httpx.Response) -> bytes:
@@ -166,7 +233,7 @@ def graphic(answer: httpx.Response) -> bytes:
     return base64.b64decode(results[0]["ShippingLabel"]["GraphicImage"])
 
 
-# ------------------------------------------------------------------------------------------------------------ the walk
+# ------------------------------------------------------------------------------------------------------------- the walk
 
 
 @dataclass(slots=True)
@@ -190,13 +257,17 @@ def walked() -> Walk:
 async def walk() -> Walk:
     async with listening() as listener, street(ups_webhook_credential=SECRET) as (town, caller):
         town.settings.ups_webhook_url = listener.url
-        await caller.http.post("/usps/subscriptions-tracking/v3r2/subscriptions", headers=caller.usps, json=subscription(listener.url))
+        await caller.http.post(
+            "/usps/subscriptions-tracking/v3r2/subscriptions", headers=caller.usps, json=subscription(listener.url)
+        )
         for carrier, name in JOURNEYS:
             for delivery in Delivery:
                 parcel = town.create(carrier, name, delivery=delivery)
                 if carrier == "ups":
                     body = {"locale": "en_US", "countryCode": "US", "trackingNumberList": [parcel.number]}
-                    await caller.http.post("/ups/api/track/v2/subscription/standard/package", headers=caller.ups, json=body)
+                    await caller.http.post(
+                        "/ups/api/track/v2/subscription/standard/package", headers=caller.ups, json=body
+                    )
         await stroll(town)
         await caller.sign_in()
         done = Walk(dict(town.parcels), {each["number"]: each for each in town.record()})
@@ -205,9 +276,13 @@ async def walk() -> Walk:
                 answer = await caller.http.get(f"/ups/api/track/v1/details/{parcel.number}", headers=caller.ups)
                 done.polls[parcel.number] = answer.json()
             else:
-                answer = await caller.http.post("/usps/tracking/v3r2/tracking", headers=caller.usps, json=[{"trackingNumber": parcel.number}])
+                answer = await caller.http.post(
+                    "/usps/tracking/v3r2/tracking", headers=caller.usps, json=[{"trackingNumber": parcel.number}]
+                )
                 done.polls[parcel.number] = answer.json()
-                answer = await caller.http.get(f"/usps/tracking/v3/tracking/{parcel.number}?expand=DETAIL", headers=caller.usps)
+                answer = await caller.http.get(
+                    f"/usps/tracking/v3/tracking/{parcel.number}?expand=DETAIL", headers=caller.usps
+                )
                 done.older[parcel.number] = answer.json()
         _sort(listener, done)
         return done

@@ -45,8 +45,9 @@ def read(payload: Payload) -> Readings:
     body = parse(payload.body)
     if body.track_response is not None:
         return _answer(body.track_response.shipment or [], payload.asked)
-    if body.tracking_number and body.activity_status is not None:
-        return _push(body)
+    number = _number(body.tracking_number)
+    if number and body.activity_status is not None:
+        return _push(body, number, body.activity_status)
     if body.complaints:
         return _complaint(body.complaints, payload)
     raise Unreadable("UPS: expected trackResponse, or trackingNumber with activityStatus, or errors")
@@ -183,9 +184,8 @@ def _words_of(status: Status | None) -> str:
 # --------------------------------------------------------------------------------------------------------------- pushes
 
 
-def _push(body: Body) -> Readings:
+def _push(body: Body, number: str, status: Status) -> Readings:
     """One Track Alert event.  # source: facts/ups.md 6.2"""
-    number, status = _number(body.tracking_number), body.activity_status or _NO_STATUS
     when = moment(
         body.gmt_activity_date, body.gmt_activity_time, body.local_activity_date, body.local_activity_time,
         body.gmt_offset, _country(body.activity_location),

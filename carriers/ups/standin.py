@@ -315,6 +315,9 @@ class Standin:
     def forget_tokens(self) -> None:
         self.tokens.forget()
 
+    def starve(self) -> None:
+        """A UPS token has no scope to lose."""
+
     # -------------------------------------------------------------------------------------------------------- the doors
 
     def _guarded(self, handler: Handler) -> Handler:

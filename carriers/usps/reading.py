@@ -145,7 +145,7 @@ def _plainly(scan: Scan) -> When | None:
         at, local = datetime.fromisoformat(gmt), datetime.fromisoformat(stamp)
     except ValueError:
         return None
-    return (at, local, local.date(), MINUTE) if at.tzinfo is UTC and local.tzinfo else None
+    return (at, local, local.date(), MINUTE) if at.tzinfo is UTC and local.tzinfo and at == local else None
 
 
 def _when(scan: Scan, item: Item) -> When | None:
@@ -409,12 +409,12 @@ def verify(push: Push, secrets: Sequence[str], now: datetime) -> None:
 
     A push that is late is still USPS's: it is kept and read by its events' own instants, so `now` decides nothing here.
     """
-    if not secrets:
+    if not any(secrets):
         raise Forged("no push secret is set, so nothing can be proved")
     claimed = (push.headers.get("x-hmac") or push.headers.get("hmac-header") or "").strip().encode()
     if not claimed:
         raise Forged("a push without a signature")
     timestamp, payload = _envelope(push.body)
-    proofs = [hmac.compare_digest(signature(each, timestamp, payload).encode(), claimed) for each in secrets]
+    proofs = [hmac.compare_digest(signature(each, timestamp, payload).encode(), claimed) for each in secrets if each]
     if not any(proofs):
         raise Forged("a push whose signature fits none of our secrets")

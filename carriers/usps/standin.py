@@ -269,6 +269,7 @@ class Standin:
         self.sold: dict[str, Sold] = {}
         self.by_key: dict[str, Sold] = {}
         self.subscriptions: dict[str, Subscription] = {}
+        self.starving = False  # the next token opens nothing
         self._serial = secrets.randbelow(10_000_000)
 
     def routes(self) -> list[Route]:
@@ -329,6 +330,9 @@ class Standin:
     def forget_tokens(self) -> None:
         self.tokens.forget()
 
+    def starve(self) -> None:
+        self.starving = True
+
     # -------------------------------------------------------------------------------------------------------- the doors
 
     def _guarded(self, scope: str, api: str, handler: Handler) -> Handler:
@@ -386,11 +390,8 @@ class Standin:
             return _answer({"error": "invalid_client", "error_description": "Client authentication failed"}, 401)
         wanted = str(asked.get("scope") or settings.usps_scopes).split()
         # source: facts/usps.md 1.1: an ungranted scope still gives 200, with an empty scope.
-        scope = (
-            ""
-            if request.get("fault") == "empty_scope"
-            else " ".join(each for each in wanted if each in settings.usps_scopes.split())
-        )
+        scope = "" if self.starving else " ".join(each for each in wanted if each in settings.usps_scopes.split())
+        self.starving = False
         seconds = int(settings.token_seconds or 28799)
         return _answer(
             {
