@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from carriers.contract import CarrierError, Check
 from cli.settings import Misconfigured, Settings, environment, sealing_key
-from cli.wiring import has_credentials, open_carriers, read_budgets, read_terms, street_environment
+from cli.wiring import carrier_names, has_credentials, open_carriers, read_budgets, read_terms, street_environment
 from merchants.terms import TermsError
 from store.engine import StoreError
 from store.migrate import check
@@ -72,7 +72,7 @@ async def _carriers(settings: Settings, only: str) -> AsyncIterator[Check]:
             yield Check("carriers", not only, missing)
             return
         env = street_environment(settings.street_url, settings.url) | env
-    names = [n.strip() for n in settings.carriers.split(",") if n.strip() and only in ("", n.strip())]
+    names = [only] if only else carrier_names(settings, env)
     for name in names:
         try:
             carrier = open_carriers([name], env, read_budgets("off", [name]))[name]

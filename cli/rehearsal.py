@@ -28,7 +28,7 @@ _CAST = (
     (Play("usps", "bad_address", "order", "plain"), 6),
     (Play("usps", "three_attempts_home", "order", "plain"), 7),
     (Play("ups", "return_delivered", "return", "plain"), 12),
-    (Play("usps", "return_delivered", "return", "plain"), 12),
+    (Play("usps", "return_delivered", "return", "plain"), 6),
 )
 
 

@@ -21,6 +21,7 @@ from api.app import build
 from api.house import House
 from api.keys import first_key
 from cli.control import listen, socket_of
+from cli.logs import configure
 from cli.rehearsal import Rehearsal
 from cli.settings import Misconfigured, Settings, environment
 from cli.wiring import PUSH_SECRET, Parts, has_credentials, open_parts, street_environment
@@ -124,6 +125,7 @@ async def serve(settings: Settings, role: str) -> None:
         raise Misconfigured(
             f"homeward {role} needs DATABASE_URL=postgresql+asyncpg://...; on SQLite use homeward serve"
         )
+    configure(settings.log)
     env = environment()
     rehearses = not has_credentials(env)
     rehearsal = Rehearsal(settings) if rehearses and not settings.street_url and role == "serve" else None

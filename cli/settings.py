@@ -5,7 +5,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -23,7 +23,7 @@ class Misconfigured(Exception):
 class Settings(BaseModel):
     """The settings, each with a sentence of help.
 
-    In the environment they are written in capitals after HOMEWARD_, but for DATABASE_URL and REDIS_URL.
+    In the environment they are written in capitals after HOMEWARD_, but for DATABASE_URL.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,9 +31,6 @@ class Settings(BaseModel):
     data: Annotated[Path, Field(description="Folder for the database, the key and the lock.")] = Path("data")
     database_url: Annotated[
         str, Field(description="sqlite:///FILE or postgresql+asyncpg://...; empty: a SQLite file in the data folder.")
-    ] = ""
-    redis_url: Annotated[
-        str, Field(description="redis://... shared by several machines; empty: everything in this process.")
     ] = ""
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535, description="Port to listen on.")] = 8080
@@ -56,10 +53,16 @@ class Settings(BaseModel):
     street_port: Annotated[
         int, Field(ge=0, le=65535, description="Port of the simulated street; 0: the service's port + 1.")
     ] = 0
-    carriers: Annotated[str, Field(description="Carriers to speak to, by folder, separated by commas.")] = "ups,usps"
+    carriers: Annotated[
+        str, Field(description="Carriers to speak to, by folder, separated by commas; empty: those with credentials.")
+    ] = ""
     proxies: Annotated[
         int, Field(ge=0, le=5, description="How many reverse proxies of yours stand before the service.")
     ] = 0
+    log: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="How much goes to the log (JSON lines on stderr)."),
+    ] = "warning"
     budget: Annotated[
         str,
         Field(description="Calls a carrier allows, CARRIER.API=CALLS/SECONDS separated by commas; `off`: no limit."),
@@ -78,10 +81,7 @@ class Settings(BaseModel):
         return Clock.parse(self.clock)
 
 
-_NAMES = {
-    name: name.upper() if name in ("database_url", "redis_url") else PREFIX + name.upper()
-    for name in Settings.model_fields
-}
+_NAMES = {name: "DATABASE_URL" if name == "database_url" else PREFIX + name.upper() for name in Settings.model_fields}
 
 
 def environment(file: Path = Path(".env")) -> dict[str, str]:

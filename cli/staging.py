@@ -94,8 +94,13 @@ class Stage:
         return Staged(play, parcel["number"], order_number, postcode=parcel["destination"]["postal_code"])
 
     async def _put_on_return(self, play: Play, order_number: str, starts_at: datetime | None) -> Staged:
-        """A return needs an order that shipped; the street plays the journey with the label that is bought."""
-        asked = {"carrier": play.carrier, "journey": "delivered_first_time", "delivery": "plain"}
+        """A return needs an order that shipped; the street plays the journey with the label that is bought.
+
+        At full speed the order's parcel is one that is held on its way: a delivered one's return window could be over
+        before the call is made.
+        """
+        order = "delivered_first_time" if starts_at else "damaged"
+        asked = {"carrier": play.carrier, "journey": order, "delivery": "plain"}
         if starts_at:
             asked["starts_at"] = starts_at.isoformat()
         parcel = await self.answer(self.street, "POST", "/street/parcels", asked)

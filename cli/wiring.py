@@ -30,6 +30,8 @@ from webhooks import outbound
 
 log = logging.getLogger(__name__)
 
+CARRIERS = ("ups", "usps")
+"""The folders of `carriers/`."""
 PUSH_SECRET = "street-secret-of-32-characters-00"[:32]
 """What the simulated carriers sign their pushes with. Real ones are settings of each carrier."""
 
@@ -57,7 +59,7 @@ def street_environment(street: str, url: str) -> dict[str, str]:
 
 def has_credentials(env: Mapping[str, str]) -> bool:
     """Whether any real carrier is configured; without one the simulated street stands in."""
-    return bool(env.get("UPS_CLIENT_ID") or env.get("USPS_CLIENT_ID"))
+    return any(env.get(f"{name.upper()}_CLIENT_ID") for name in CARRIERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,12 @@ class Parts:
 
 def _real_now() -> datetime:
     return datetime.now(UTC)
+
+
+def carrier_names(settings: Settings, env: Mapping[str, str]) -> list[str]:
+    """The carriers that the settings name, or else those that have credentials."""
+    named = [name.strip() for name in settings.carriers.split(",") if name.strip()]
+    return named or [name for name in CARRIERS if env.get(f"{name.upper()}_CLIENT_ID")]
 
 
 def open_carriers(names: Sequence[str], env: Mapping[str, str], budgets: Mapping[str, Budget]) -> dict[str, Carrier]:
@@ -143,7 +151,7 @@ def read_terms(settings: Settings) -> dict[str, list[Terms]]:
 async def open_parts(settings: Settings, env: Mapping[str, str]) -> AsyncIterator[Parts]:
     """The installation that the settings name, migrated and open; closed in order at the end."""
     shelf, clock = read_terms(settings), settings.story
-    names = [name.strip() for name in settings.carriers.split(",") if name.strip()]
+    names = carrier_names(settings, env)
     budgets = read_budgets(settings.budget, names)
     sealer = Sealer(sealing_key(settings))
     async with AsyncExitStack() as stack:

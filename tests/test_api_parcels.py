@@ -9,6 +9,7 @@ import pytest
 from api.cursors import cursor_at
 from store.engine import Store
 from store.outbox import said_about
+from street.faults import Fault
 from street.town import Town
 from tests.doors import CANARIES, MONDAY, PUSH_SECRET, Doors, make_house, on_the_street, open_doors
 
@@ -50,7 +51,7 @@ async def test_an_order_is_registered_and_updated(doors: Doors) -> None:
 
 
 async def test_order_shipped_is_said_once_whoever_repeats_it(doors: Doors, street: tuple[Town, dict[str, Any]]) -> None:
-    """The same parcel again, with or without a key, changes nothing and answers 200; a further one is parcel.shipped."""
+    """The same parcel again, with or without a key, changes nothing; a further one is parcel.shipped."""
     await doors.put_order()
     first = street[0].create("ups", "delivered_first_time").number
     second = street[0].create("ups", "delivered_first_time").number
@@ -99,7 +100,7 @@ async def test_a_parcel_that_cannot_be_is_refused(
 async def test_the_whole_truth_about_a_parcel(doors: Doors, street: tuple[Town, dict[str, Any]]) -> None:
     """Three failed attempts and home: the attempt ledger, the case, every event with its evidence, and why."""
     await doors.put_order()
-    number = street[0].create("ups", "three_attempts_then_home", starts_at=MONDAY).number
+    number = street[0].create("ups", "three_attempts_home", starts_at=MONDAY).number
     parcel = await doors.ship("B-1001", number)
     counted = [row for row in parcel["attempts"]["ledger"] if row["counted"]]
     assert [row["ordinal"] for row in counted] == [1, 2, 3]
@@ -164,21 +165,26 @@ async def test_a_number_is_read_as_its_carrier_writes_it(doors: Doors, street: t
     assert (status, parcel["number"]) == (200, number)
 
 
-async def test_a_carrier_that_is_away_is_a_503_to_the_caller(doors: Doors, street: tuple[Town, dict[str, Any]]) -> None:
-    """A refresh tells what stands in the way; what is known stays readable."""
+async def test_what_stands_between_us_and_a_carrier_is_told(doors: Doors, street: tuple[Town, dict[str, Any]]) -> None:
+    """Down is a 503, a quota a 429, both with Retry-After; what is known stays readable, what is unknown is a 404."""
     await doors.put_order()
     number = street[0].create("ups", "delivered_first_time", starts_at=MONDAY).number
     await doors.ship("B-1001", number)
-    doors.house.carriers["ups"].door.http.base_url = "http://127.0.0.1:9"  # type: ignore[attr-defined]
-    status, problem, headers = await doors.call("POST", f"/v1/parcels/ups/{number}/refresh")
+    path = f"/v1/parcels/ups/{number}"
+    street[0].faults.add(Fault("ups", "*", "500", times=9))
+    status, problem, headers = await doors.call("POST", f"{path}/refresh")
     assert (status, problem["code"], headers["Retry-After"]) == (503, "carrier_away", "60")
-    assert (await doors.call("GET", f"/v1/parcels/ups/{number}"))[0] == 200
+    street[0].faults.waiting.clear()
+    street[0].faults.add(Fault("ups", "*", "429", retry_after="7"))
+    status, problem, headers = await doors.call("POST", f"{path}/refresh")
+    assert (status, problem["code"], headers["Retry-After"]) == (429, "carrier_busy", "7")
+    assert (await doors.call("GET", path))[0] == 200
     status, problem, _ = await doors.call("POST", "/v1/parcels/ups/1Z5338FF0107231059/refresh")
     assert (status, problem["code"]) == (404, "parcel_unknown")
 
 
 async def test_a_push_is_kept_and_a_forged_one_refused(doors: Doors) -> None:
-    """200 once the bytes are kept; 401 without the proof; 404 for a carrier that is none of ours; only JSON is taken."""
+    """200 once the bytes are kept; 401 without the proof; 404 for a carrier not connected; only JSON is taken."""
     body = b'{"trackingNumber": "1Z5338FF0107231059"}'
     json = {"Content-Type": "application/json"}
     path = "/webhooks/ups"

@@ -14,7 +14,7 @@ from carriers.contract import Address, Event, Kind, LabelFormat, Payload, Place,
 from merchants.terms import Outcome, ReturnReason, shipped
 from returns.desk import cancel, register
 from returns.eligibility import Courier, Wish
-from returns.following import follow
+from returns.following import follow, follow_parcel
 from returns.forms import Asked, OrderWishes
 from returns.labels import settle_all
 from returns.showing import label_document, return_view
@@ -181,7 +181,7 @@ async def test_the_label_is_the_same_bytes_every_time(shop):
 
 
 async def test_the_same_key_is_the_same_return(shop):
-    """Two callers at once and a retry with one key: one return, one label; the same key for something else is refused."""
+    """Two callers at once and a retry with one key: one return and label; for something else it is refused."""
     asked = replace(ASKED, key="k-1")
     answers = await asyncio.gather(*(shop.register(asked) for _ in range(4)))
     answers.append(await shop.register(asked))
@@ -288,8 +288,11 @@ async def test_a_return_is_followed_home_each_step_once(shop):
     assert caught.value.code == "return_under_way"
     await shop.scan(number, Kind.DELIVERED, 8, place=Place("Bentivoglio", "", "40010", "IT"))
     await asyncio.gather(follow(shop.store, shop.at), follow(shop.store, shop.at))
-    assert (await shop.view(view["return_number"]))["state"] == "received"
+    home = await shop.view(view["return_number"])
+    assert home["state"] == "received"
     assert (await shop.said())[3:] == ["return.on_its_way", "return.received"]
+    await follow_parcel(shop.store, 2, shop.at)
+    assert await shop.view(view["return_number"]) == home
 
 
 async def test_steps_between_two_sweeps_are_all_said_in_order(shop, monkeypatch):
@@ -444,7 +447,7 @@ async def test_policy_30_72_hours_to_contact(american):
 
 
 async def test_policy_58_what_the_customer_gets(american):
-    """A defect is exchanged, or credited when out of stock; discontinued and merely unwanted is refunded, without a label."""
+    """A defect is exchanged, or credited when out of stock; what is discontinued and unwanted is refunded."""
     view = (await american.register(us("DRESS"))).view
     assert view["orders"][0]["items"][0]["gets"] == "exchange"
     view = (await american.register(us("OLD-TOP"))).view

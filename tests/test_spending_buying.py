@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carriers.contract import Address, LabelRequest
+from carriers.contract import Address, LabelRequest, Rejected
 from fleet.clocks import Clock
-from spending.buying import buy
-from spending.intents import Intent, Till, give_up, hand_over, new_purchase_id, new_reference, plan, state_of
+from spending.buying import buy, keep
+from spending.intents import Intent, Till, claim_of, give_up, hand_over, new_purchase_id, new_reference, plan, state_of
 from spending.machine import Pace, Record, State, after_looks, after_miss, backoff, next_look
 from spending.resolving import resolve
 from store.outbox import said_about
 from store.purchases import documents_of, find_purchase, labels_of
 from store.sealing import Sealer
-from tests.selling import Seller
+from tests.selling import Seller, label
 
 HERE = Address("Ada Bianchi", ("Keizersgracht 1",), "Amsterdam", "1015 CJ", "NL")
 THERE = Address("Returns", ("Interporto di Bologna",), "Bentivoglio", "40010", "IT")
@@ -316,13 +316,45 @@ async def test_a_stalled_sender_without_a_label_cannot_overrule(store):
         name = "ups"
 
         async def buy(self, prepared):
-            from carriers.contract import Rejected
-
             await pass_time(till, hands, 1800, 30)  # meanwhile the sweep looks, and sends again
             return Rejected("1", "no")
 
     assert await buy(replace(till, carriers={"ups": Sleeps()}), id) is State.BOUGHT
     assert await state_of(till, id) is State.BOUGHT
+
+
+async def test_a_stalled_sender_cannot_end_somebody_elses_send(store):
+    """While the second send is under way, the first one wakes with a refusal: the fence stops it."""
+    seller, hands = Seller(["stall"]), Hands()
+    till = till_of(store, seller, hands)
+    id = await planned(till)
+    tasks = []
+
+    class Sleeps:
+        name = "ups"
+
+        async def buy(self, prepared):
+            await pass_time(till, hands, 990, 30)
+            hands.at += 120
+            tasks.append(asyncio.create_task(resolve(till)))  # sends again, and stalls
+            await seller.entered.wait()
+            return Rejected("1", "no")
+
+    assert await buy(replace(till, carriers={"ups": Sleeps()}), id) is State.SENDING
+    seller.gate.set()
+    await tasks[0]
+    assert await state_of(till, id) is State.BOUGHT
+
+
+async def test_a_label_for_a_purchase_that_ended_without_one_is_surplus(sqlite_store):
+    """The carrier said no and a label turns up all the same: kept for voiding, and nobody gets it."""
+    seller, hands = Seller(["reject"]), Hands()
+    till = till_of(sqlite_store, seller, hands)
+    id = await planned(till)
+    await buy(till, id)
+    row = await sqlite_store.read(lambda tx: find_purchase(tx, id))
+    assert await keep(till, claim_of(row, till), (label("1Z999AA10123456784"),)) is State.REJECTED
+    assert await labels(till, id) == [("1Z999AA10123456784", "surplus")]
 
 
 async def test_giving_up_and_handing_over(sqlite_store):

@@ -21,7 +21,7 @@ def number_of(answer: dict[str, dict[str, dict[str, str]]]) -> str:
 
 
 async def test_a_token_is_needed_counted_and_ends() -> None:
-    """Source: facts/ups.md 1, 4.4: 10400 without Basic, 10401 for a wrong secret, 250002 without token, 251004 if old."""
+    """Source: facts/ups.md 1, 4.4: 10400 without Basic, 10401 wrong secret, 250002 no token, 251004 an old one."""
     async with street(ups_client_id="id", ups_client_secret="secret") as (town, caller):
         before = town.tokens["ups"].minted
         answer = await caller.http.post(TOKEN, auth=("id", "secret"), data=FORM)

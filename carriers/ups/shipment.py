@@ -30,6 +30,7 @@ GROUND, STANDARD, SAVER = "03", "11", "65"  # source: facts/ups.md 2.4
 # Which alphabet to print where a name is not Latin-1.  # source: facts/ups.md 2.6
 ALPHABETS = {"PL": "pol", "CZ": "ces", "HU": "hun", "GR": "ell", "CY": "ell", "BG": "bul", "RO": "ron"}
 # Lengths: facts/ups.md 2.2 to 2.5
+STATE, POSTAL_CODE = 5, 9
 NAME, LINE, LINES, CITY, PHONE, DESCRIPTION, PACKAGE_DESCRIPTION, REFERENCE = 35, 35, 3, 30, 15, 50, 35, 35
 
 Json = dict[str, Any]
@@ -130,8 +131,8 @@ def _party(address: Address, warehouse: Address, crossing: bool) -> Json:
         "Address": {
             "AddressLine": _lines(address),
             "City": address.city[:CITY],
-            **({"StateProvinceCode": address.region} if address.region else {}),
-            "PostalCode": address.postal_code.replace(" ", "")[:9],
+            **({"StateProvinceCode": address.region} if 1 <= len(address.region) <= STATE else {}),
+            "PostalCode": address.postal_code.replace(" ", "")[:POSTAL_CODE],
             "CountryCode": address.country,
         },
     }

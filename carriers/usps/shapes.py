@@ -177,7 +177,9 @@ def _item(said: object) -> Item:
     if not isinstance(said, dict):
         raise Unreadable("a tracking answer holds something that is no object")
     found = _folded(said, _ITEM)
-    item = Item(scans=_scans(found.pop("scans", [])), expectation=_expectation(found.pop("expectation", None)))
+    item = Item(expectation=_expectation(found.pop("expectation", None)))
+    if "scans" in found:
+        item.scans = _scans(found.pop("scans"))
     if "scan" in found:
         item.scan = _scan(found.pop("scan"))
     error = found.pop("error", None)
