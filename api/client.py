@@ -8,7 +8,7 @@ from fleet.failures import network_of
 def network(request: web.Request, proxies: int) -> str:
     """The client's network. Behind proxies of ours: what the outermost of them wrote in X-Forwarded-For."""
     if proxies:
-        entries = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
-        if len(entries) >= proxies:
-            return network_of(entries[-proxies].strip())
+        written = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+        if len(entries := [entry.strip() for entry in written if entry.strip()]) >= proxies:
+            return network_of(entries[-proxies])
     return network_of(request.remote or "")

@@ -50,7 +50,7 @@ def _counted(town: Town, carrier: Ups | Usps, operation: str, handler: Handler) 
 @contextlib.asynccontextmanager
 async def open_street(town: Town, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """The street, serving while the block runs; gives its base URL. Port 0 takes any free one."""
-    runner = web.AppRunner(build(town), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    runner = web.AppRunner(build(town), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

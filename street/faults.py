@@ -70,6 +70,7 @@ class Faults:
 
 async def suffer(fault: Fault, request: web.Request, handler: Handler, carrier: Refusing) -> web.StreamResponse:
     """Answer a call as the fault wants it."""
+    await request.read()  # what has arrived has arrived, even if its sender gives up now
     match fault.kind:
         case "latency":
             await asyncio.sleep(fault.seconds)

@@ -1,6 +1,5 @@
 """The carriers' official OpenAPI files, where they are present: what they demand of a body."""
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -111,7 +110,3 @@ def undeclared(operation: Operation, body: object, declared: tuple[Deviation, ..
         if not known:
             left.append(complaint)
     return left
-
-
-def as_json(text: bytes | str) -> Any:
-    return json.loads(text)

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -327,7 +327,7 @@ def test_the_coarse_story_drops_the_detail_whatever_was_put_in() -> None:
     parcel = ParcelStory(
         "out", "in_transit", "order", (Message("story.in_transit"),), (AttemptStory(1, date(2026, 3, 3), "no_access"),),
         3, date(2026, 3, 5), ("09:00", "11:00"), (date(2026, 3, 4), date(2026, 3, 6)), "Amsterdam, NL", "1Z", "UPS",
-        "https://www.ups.com/", (EventStory(datetime(2026, 3, 3, 12), "event.in_transit"),),
+        "https://www.ups.com/", (EventStory(datetime(2026, 3, 3, 12, tzinfo=UTC), "event.in_transit"),),
     )  # fmt: skip
     story = Follow(
         FollowKind.ORDER, "B-1", "boutique-eu", Tier.COARSE, "shipped", (), (parcel,), Message("next.moving")

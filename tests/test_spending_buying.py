@@ -334,7 +334,7 @@ async def test_a_stalled_sender_cannot_end_somebody_elses_send(store):
         name = "ups"
 
         async def buy(self, prepared):
-            await pass_time(till, hands, 990, 30)
+            await pass_time(till, hands, 930, 30)
             hands.at += 120
             tasks.append(asyncio.create_task(resolve(till)))  # sends again, and stalls
             await seller.entered.wait()

@@ -196,7 +196,7 @@ async def test_losing_the_whole_transaction_costs_only_the_one_who_caused_it(sql
 
 
 async def test_a_full_disk_is_told_and_survived(sqlite_store: sqlite.SqliteStore) -> None:
-    """When no more fits, whoever needs room is told so, small things are kept still, and with room all is well again."""
+    """When the disk is full, whoever needs room is told so, small things are kept, and with room all is well."""
     pages = sqlite_store._writer.execute("PRAGMA page_count").fetchone()[0]
     sqlite_store._writer.execute(f"PRAGMA max_page_count={pages + 20}")
     units = [put(f"{n}", "x" * (300_000 if n % 5 == 0 else 10)) for n in range(40)]
@@ -257,7 +257,8 @@ async def test_closing_finishes_what_was_asked(sqlite_url: str) -> None:
     tasks = [asyncio.create_task(store.write(put(f"{n}"))) for n in range(600)]
     await asyncio.sleep(0)
     await store.close()
-    assert await asyncio.gather(*tasks) == [1] * 600
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(*tasks) == [1] * 600
     with pytest.raises(StoreError, match="closed"):
         await store.write(put("late"))
 

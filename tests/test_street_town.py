@@ -159,6 +159,18 @@ async def test_a_fault_breaks_one_call_and_the_book_tells_what_was_bought(
         assert await buy() == good, "the next call is whole again"
 
 
+async def test_a_request_whose_sender_gave_up_still_arrives() -> None:
+    """A slow carrier buys the label after its caller has stopped waiting: the late arrival that recovery must find."""
+    async with street() as (town, caller):
+        fault = {"carrier": "ups", "operation": "ship", "fault": "latency", "seconds": 0.3}
+        await caller.http.post("/street/faults", json=fault)
+        with pytest.raises(httpx.ReadTimeout):
+            await caller.http.post(SHIP, headers=caller.ups, json=ups_label(), timeout=0.1)
+        assert list(town.ledger) == []
+        await asyncio.sleep(0.4)
+        assert [line.kind for line in town.ledger] == ["label", "charge"]
+
+
 async def test_429_carries_retry_after_only_when_asked() -> None:
     """Source: facts/ups.md 11: UPS sends none of itself."""
     async with street() as (_, caller):

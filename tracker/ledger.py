@@ -122,21 +122,12 @@ class Ledger:
         return len(ids)
 
     async def review(self, id: int, now: datetime) -> None:
-        """Conclude again about one parcel because time has passed.
-
-        The first time, what was told of its number before it was registered is entered too.
-        """
+        """Conclude again about one parcel because time has passed, or for the first time."""
 
         async def unit(tx: Tx) -> None:
             row = await lock_parcel_by_id(tx, id)
-            if row is None:
-                return
-            if row["version"] == 0:
-                for kept in await payloads_mentioning(tx, row["carrier"], row["number"]):
-                    payload = _payload(kept)
-                    readings = self.readings[payload.carrier].read(payload)
-                    await _tell(tx, row, readings, payload, kept["received_us"])
-            await self._conclude(tx, row, now, first=row["version"] == 0)
+            if row is not None:
+                await self._conclude(tx, row, now)
 
         await self.store.write(unit)
 
@@ -204,8 +195,16 @@ class Ledger:
                 await _report_unknown(tx, event, payload, now)
         return tuple(changed)
 
-    async def _conclude(self, tx: Tx, row: Row, now: datetime, *, first: bool = False) -> None:
+    async def _adopt(self, tx: Tx, row: Row) -> None:
+        """Enter what was told of a number before it was registered."""
+        for kept in await payloads_mentioning(tx, row["carrier"], row["number"]):
+            payload = _payload(kept)
+            await _tell(tx, row, self.readings[payload.carrier].read(payload), payload, kept["received_us"])
+
+    async def _conclude(self, tx: Tx, row: Row, now: datetime) -> None:
         """Fold, judge, save what changed, say what is new: all in the caller's transaction."""
+        if row["version"] == 0:
+            await self._adopt(tx, row)
         conclusion = await self.conclusion(tx, row, now)
         view = explained(conclusion)
         encoded = _out.encode(view).decode()
@@ -218,7 +217,7 @@ class Ledger:
         if poll and row["next_poll_us"] is not None:
             poll_us = min(poll_us, row["next_poll_us"])  # a push may bring the next look forward, never put it off
         review_us = to_us(conclusion.review_at) if conclusion.review_at else None
-        if encoded == row["conclusion"] and not first:
+        if encoded == row["conclusion"]:
             await reschedule(tx, row["id"], review_us=review_us, next_poll_us=poll_us)
             return
         before = msgspec.json.decode(row["conclusion"])

@@ -28,6 +28,8 @@ MOST_POUNDS = Decimal(70)
 STREET, CITY, NAME, REFERENCE = 50, 28, 50, 30
 ZIP = re.compile(r"([0-9]{5})(?:-?([0-9]{4}))?")
 MILITARY = frozenset({"AA", "AE", "AP"})
+# They may be written as countries; other states' letters are other countries' (DE, CA, IN).
+TERRITORIES = frozenset({"PR", "VI", "GU", "MP", "AS", "FM", "MH", "PW"})
 
 Json = dict[str, Any]
 Size = tuple[Decimal, Decimal, Decimal]
@@ -103,7 +105,7 @@ def _references(request: LabelRequest) -> list[Json]:
 
 def _address(who: str, address: Address) -> Json:
     """A US address; phone and e-mail are left out, as nothing here needs them."""
-    if address.country not in ("US", "", *zones.BY_STATE):
+    if address.country not in ("US", "", *TERRITORIES):
         raise Refused(f"USPS labels are for addresses in the US: {who} is in {address.country}", code="address")
     lines = [line.strip() for line in address.lines if line.strip()]
     zip_code = ZIP.fullmatch(address.postal_code.strip())
@@ -124,8 +126,7 @@ def _address(who: str, address: Address) -> Json:
 
 
 def _state(who: str, address: Address) -> str:
-    # A territory may be written as a country of its own.
-    state = address.region.strip().upper() or (address.country if address.country in zones.BY_STATE else "")
+    state = address.region.strip().upper() or (address.country if address.country in TERRITORIES else "")
     if state in MILITARY:
         # source: facts/usps.md 2.9 (160193)
         raise Refused(f"USPS: {who} is a military address, which needs a customs form: ask USPS", code="military")
