@@ -79,7 +79,7 @@ NOT_AN_ATTEMPT = frozenset(
 
 
 class Effect(StrEnum):
-    """How much an event may change: a physical scan anything, a filler never re-opens an ended parcel, an update nothing."""
+    """How much an event may change: a scan anything, a filler never re-opens an ended parcel, an update nothing."""
 
     SCAN = "scan"
     FILLER = "filler"
@@ -134,7 +134,7 @@ class Place:
         return ", ".join(part for part in (self.city, self.region, self.country) if part)
 
     def is_same(self, other: "Place") -> bool:
-        """The same town, by postal code when both state one (first five characters), else by city, region and country."""
+        """The same town: by postal code when both state one (five characters of it), else by city, region, country."""
         if not self or not other or (self.country and other.country and self.country != other.country):
             return False
         if self.postal_code and other.postal_code:
@@ -169,8 +169,8 @@ class Event:
     """One thing that happened to one parcel, as one payload tells it.
 
     `at` is an aware UTC instant; `local` the wall time at the scan's place (aware where the offset is known); `day` the
-    carrier's local day. `code` is the carrier's own code with everything that decides its meaning ("X/48", "55"), `words`
-    its words untouched. `ordinal` is the attempt number the carrier states (the last try is its own number, with `final`).
+    carrier's local day. `code` is the carrier's own with everything that decides its meaning ("X/48", "55"), `words` its
+    words untouched. `ordinal` is the attempt number the carrier states (the last try is its own number, with `final`).
     `known` is False when neither code nor words are in the carrier's table and nothing else decided.
     """
 
@@ -212,8 +212,8 @@ class Event:
 class Told:
     """What a payload says of a number without it being an event.
 
-    `newest` is the instant of the newest event for this number in the same payload: what is told is ordered by it, never
-    by arrival. `return_by` is the day after which the carrier sends the parcel back (USPS), `pickup_by` the last day at
+    `newest` is the instant of the newest event for this number in the same payload: what is told is ordered by it and
+    never by arrival. `return_by` is the day after which the carrier sends the parcel back (USPS), `pickup_by` the last day at
     an access point (UPS); `fields` names the carrier's own field for each of ours, as evidence.
     """
 
@@ -301,7 +301,7 @@ class LabelFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LabelRequest:
-    """What a label is bought for. `purchase_id` is a UUID4, `reference` our own mark at the carrier (27 letters and digits)."""
+    """What a label is bought for. `purchase_id` is a UUID4, `reference` our mark at the carrier (27 characters)."""
 
     purchase_id: str
     reference: str
@@ -319,7 +319,7 @@ class LabelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A call that spends, ready to send and safe to store: exact bytes, no secret in it. Sent as it is, however often."""
+    """A call that spends, ready to send and safe to store: exact bytes, no secret in it. Sent as it is, always."""
 
     operation: str  # "label", "void", "intercept"
     method: str
@@ -383,7 +383,7 @@ VoidOutcome: TypeAlias = Voided | Rejected | NotExecuted | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The outcome of asking for pushes: which numbers (or the account, as "*") are followed until when, which were refused."""
+    """The outcome of asking for pushes: which numbers (the account is "*") are followed until when, which not."""
 
     accepted: tuple[str, ...]
     refused: tuple[str, ...] = ()
@@ -459,10 +459,10 @@ class Reads(Protocol):
 
 
 class Reading(Protocol):
-    """The pure half of a carrier, `carriers/<name>/reading.py`: no I/O, no clock, the same bytes always give the same."""
+    """The pure half of a carrier, `carriers/<name>/reading.py`: no I/O, no clock, the same bytes give the same."""
 
     def read(self, payload: Payload) -> Readings:
-        """Everything the payload says. Raises Unreadable for bytes that are not this carrier's; never for an unknown code."""
+        """Everything the payload says. Raises Unreadable for bytes not of this carrier, never for an unknown code."""
 
     def verify(self, push: Push, secrets: Sequence[str], now: datetime) -> None:
         """Raise Forged unless one of `secrets` (newest first) proves that the carrier sent it. Constant time."""

@@ -79,7 +79,7 @@ Fault = Callable[[httpx.Response], CarrierError | None]
 
 
 def client(base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """An HTTP client that never follows redirects, never reads proxies from the environment and always has deadlines."""
+    """An HTTP client that follows no redirects, reads no proxies from the environment and always has deadlines."""
     limits = httpx.Limits(max_connections=OPEN_CALLS, max_keepalive_connections=OPEN_CALLS)
     return httpx.AsyncClient(
         base_url=base_url,
@@ -175,5 +175,6 @@ def never_left(error: BaseException | None) -> bool:
 
 
 __all__ = [
-    "Away", "Budget", "Door", "Fault", "Refused", "Token", "TokenKeeper", "Unlimited", "client", "never_left", "retry_after",
+    "Away", "Budget", "Door", "Fault", "Refused", "Token", "TokenKeeper", "Unlimited", "client", "never_left",
+    "retry_after",
 ]  # fmt: skip

@@ -4,7 +4,6 @@ import io
 from collections.abc import Sequence
 from functools import lru_cache
 
-from fpdf import FPDF
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, HEIGHT = 812, 1218  # 4 x 6 inches at 203 dots
@@ -39,19 +38,9 @@ def draw(image_format: str, number: str, lines: Sequence[str], *, sideways: bool
         fields = "".join(f"^FO40,{40 + 40 * row}^A0N,30^FD{line}^FS" for row, line in enumerate((*lines, number)))
         return f"^XA{fields}^FO60,760^BCN,280^FD{number}^FS^XZ".encode()
     picture = _picture(number, lines)
-    if image_format == "pdf":
-        return _pdf(picture)
-    if image_format not in {"gif", "png", "jpg", "tiff"}:
+    if image_format not in {"gif", "png", "jpg", "tiff", "pdf"}:
         raise ValueError(f"cannot draw {image_format!r}")
     out = io.BytesIO()
     turned = picture.rotate(90, expand=True) if sideways else picture
-    turned.save(out, "JPEG" if image_format == "jpg" else image_format.upper())
+    turned.save(out, "JPEG" if image_format == "jpg" else image_format.upper(), resolution=203)
     return out.getvalue()
-
-
-def _pdf(picture: Image.Image) -> bytes:
-    page = FPDF(unit="in", format=(4, 6))
-    page.set_margin(0)
-    page.add_page()
-    page.image(picture, 0, 0, 4, 6)
-    return bytes(page.output())

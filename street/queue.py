@@ -35,6 +35,10 @@ class Queue:
     def done(self) -> None:
         self.under_way -= 1
 
+    def is_behind(self, now: datetime) -> bool:
+        """Something due by now was not sent or lost yet."""
+        return bool(self.under_way or (self._heap and self._heap[0][0] <= now))
+
     @property
     def idle(self) -> bool:
         return not self._heap and not self.under_way

@@ -1,6 +1,5 @@
 """UPS's stand-in over HTTP: tokens, labels, voids, recovery, tracking, subscriptions and pushes."""
 
-import asyncio
 import io
 import json
 from datetime import timedelta
@@ -9,7 +8,7 @@ import pytest
 from PIL import Image
 
 from carriers.ups.standin import check_digit
-from tests.walk import HEADS, graphic, listening, street, until_quiet, ups_label
+from tests.walk import HEADS, graphic, listening, street, until_quiet, until_sent, ups_label
 
 SHIP, RECOVERY, DETAILS = "/ups/api/shipments/v2409/ship", "/ups/api/labels/v1/recovery", "/ups/api/track/v1/details"
 SUBSCRIBE, TOKEN = "/ups/api/track/v2/subscription/standard/package", "/ups/security/v1/oauth/token"
@@ -191,8 +190,7 @@ async def test_pushes_come_to_subscribers_for_fourteen_days() -> None:
             followed.number
         ]
         town.clock.turn(town.now() + timedelta(days=13))
-        while town.queue.under_way or any(due <= town.now() for due, *_ in town.queue._heap):
-            await asyncio.sleep(0.05)
+        await until_sent(town)
         heard = len(listener.posts)
         assert 0 < heard < len(followed.telling.pushes)
         await until_quiet(town)

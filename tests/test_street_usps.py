@@ -93,7 +93,7 @@ async def test_a_return_label_is_charged_by_its_first_scan_and_once() -> None:
         ]
         assert not any(line.kind == "charge" for line in town.ledger)
         await until_quiet(town)
-        await asyncio.sleep(0.15)
+        town.settle()
         assert [line.number for line in town.ledger if line.kind == "charge"] == [used] and never != used
 
 

@@ -1,4 +1,4 @@
-"""The fold and the conclusion: legs, attempts with evidence, the case home, and that order and repetition never matter."""
+"""The fold and the conclusion: legs, attempts with evidence, the case home, and that order never matters."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -78,7 +78,7 @@ def test_a_final_attempt_without_earlier_scans_infers_the_others():
 
 
 def test_a_final_word_exhausts_even_where_the_terms_set_no_limit():
-    """`final` is the carrier's word; `exhausted` follows from it alone when the terms leave the number to the carrier."""
+    """`final` is the carrier's word; `exhausted` follows from it alone when the terms set no number."""
     conclusion = conclude(parcel(missed(1, ordinal=2, final=True)), US, START + timedelta(days=2))
     assert conclusion.max is None and conclusion.exhausted and conclusion.status is Status.UNDELIVERABLE
 
@@ -123,7 +123,7 @@ def test_delivered_at_the_origin_after_a_refusal_is_home_even_without_a_return_s
 
 
 def test_a_withdrawn_return_goes_out_again():
-    """An intercept that was cancelled puts the parcel back on its way out; then it is delivered and the case cancelled."""
+    """An intercept that was cancelled puts the parcel back on its way out; delivered, the case is cancelled."""
     p = parcel(
         event(Kind.RETURNING_TO_SENDER, 1),
         event(Kind.EXCEPTION, 2, marks=frozenset({Mark.RETURN_WITHDRAWN})),
@@ -241,7 +241,7 @@ def _told(draw: st.DrawFn) -> Told:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(_events(), max_size=9), st.lists(_told(), max_size=4), st.data())
 def test_any_order_and_repetition_gives_the_same_parcel(events: list[Event], told: list[Told], data: st.DataObject):
-    """The convergence guarantee: a permutation with repetitions of the same tellings concludes the same, word for word."""
+    """The convergence guarantee: a permutation with repetitions concludes the same, word for word."""
     seen = [Sighting(e, source) for e in events for source in (Source.POLL, Source.PUSH)]
     said = [Telling(t, f"{n}") for n, t in enumerate(told)]
     shipment = Shipment("ups", "1Z", Purpose.ORDER, destination=DOOR)

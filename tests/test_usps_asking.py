@@ -170,7 +170,7 @@ async def test_no_payment_is_told_apart(answer: httpx.Response, error: type, wor
 
 async def test_labels_need_their_settings() -> None:
     """Tracking alone works with credentials only."""
-    poor = connect(Settings(client_id="k", client_secret="s"), budget=Unlimited(), transport=httpx.AsyncHTTPTransport(verify=False))
+    poor = connect(Settings(client_id="k", client_secret="s"), budget=Unlimited())
     with pytest.raises(Refused, match="USPS_CRID"):
         await poor._payment.get()
     await poor.aclose()

@@ -235,7 +235,7 @@ async def test_a_refusal_that_names_nothing_is_raised(usps: Usps, wire: respx.Mo
 
 async def test_without_a_listener_nothing_is_asked(wire: respx.MockRouter) -> None:
     """It says which settings are missing."""
-    made = connect(Settings(client_id="k", client_secret="s"), budget=Unlimited(), transport=httpx.AsyncHTTPTransport(verify=False))
+    made = connect(Settings(client_id="k", client_secret="s"), budget=Unlimited())
     with pytest.raises(Refused, match="USPS_LISTENER_URL"):
         await made.subscribe([])
     assert not wire.calls

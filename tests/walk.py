@@ -82,6 +82,13 @@ async def street(speed: float = 1.0, start: datetime = START, **settings: Any) -
         yield town, caller
 
 
+async def until_sent(town: Town, seconds: float = 20.0) -> None:
+    """Wait until every push that is due was sent or lost."""
+    async with asyncio.timeout(seconds):
+        while town.queue.is_behind(town.now()):
+            await asyncio.sleep(0.01)
+
+
 async def until_quiet(town: Town, seconds: float = 20.0) -> None:
     """Turn the clock to the end and wait until every push was sent."""
     end = town.ends_at
@@ -292,7 +299,7 @@ async def stroll(town: Town) -> None:
     """A day at a time to the end, the last days included in which UPS no longer pushes (14 days)."""
     while town.ends_at and town.now() < town.ends_at:
         town.clock.turn(town.now() + timedelta(days=1))
-        await asyncio.sleep(0.06)
+        await until_sent(town)
     await until_quiet(town)
 
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from store.settings import forget_setting, get_setting, put_setting
-
 from carriers.contract import Away, Busy, Carrier, CarrierError, Payload
 from fleet.clocks import Clock, from_us, to_us
 from store.engine import Row, Store, Tx
 from store.outbox import say
 from store.parcels import checked, claim_due_polls, parcel_by_id, release
+from store.settings import forget_setting, get_setting, put_setting
 from tracker.lifecycle import ENDED, Purpose, Status
 
 log = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from carriers.contract import (
     Place,
     Push,
     Readings,
+    Source,
     Told,
     Unreadable,
 )  # fmt: skip
@@ -26,7 +27,7 @@ from carriers.ups.numbers import recognise
 from carriers.ups.shapes import Activity, Address, Body, Complaint, DeliveryDate, Package, Shipment, Status, parse
 from carriers.ups.times import Moment, clock_time, day_of, moment, stated
 
-__all__ = ["read", "recognise", "verify"]
+__all__ = ["read", "recognise", "source_of", "verify"]
 
 CARRIER = "ups"
 # "Nothing found" and "cannot be a number of ours": answers about a number, not failures.  # source: facts/ups.md 4.4
@@ -50,6 +51,18 @@ def read(payload: Payload) -> Readings:
         return _push(body, number, body.activity_status)
     if body.complaints:
         return _complaint(body.complaints, payload)
+    raise Unreadable("UPS: expected trackResponse, or trackingNumber with activityStatus, or errors")
+
+
+def source_of(body: bytes) -> Source:
+    """A push is one event about one number; an answer is `trackResponse`, an error, or nothing at all."""
+    if not body.strip():
+        return Source.POLL
+    found = parse(body)
+    if found.track_response is not None or found.complaints:
+        return Source.POLL
+    if found.tracking_number and found.activity_status is not None:
+        return Source.PUSH
     raise Unreadable("UPS: expected trackResponse, or trackingNumber with activityStatus, or errors")
 
 

@@ -1,4 +1,4 @@
-"""The body we send to USPS's return-label API, as exact bytes; pure.  # source: facts/usps.md 2.3"""
+"""The body we send to USPS's return-label API, as exact bytes; pure (source: facts/usps.md 2.3)."""
 
 import re
 from decimal import ROUND_UP, Decimal
