@@ -92,7 +92,7 @@ class Parts:
             "labels": (1.0, lambda: settle_all(self.till, self.shelf)),
         }
         for name, carrier in self.carriers.items():
-            sweeps[f"poll:{name}"] = (0.5, lambda carrier=carrier: self.poller.sweep(carrier))  # type: ignore[misc]
+            sweeps[f"poll:{name}"] = (2.0, lambda carrier=carrier: self.poller.sweep(carrier))  # type: ignore[misc]
             sweeps[f"keep:{name}"] = (1.0, lambda carrier=carrier: self.keeper.sweep(carrier))  # type: ignore[misc]
         return sweeps
 

@@ -268,13 +268,36 @@ def test_times_that_lost_a_zero_or_their_offset_are_read() -> None:
 
 def test_the_day_is_the_local_one() -> None:
     """Half past eleven at night in Los Angeles is the next day in Greenwich, and still that evening's attempt."""
-    body = {
+    push = {
         "trackingNumber": NUMBER, "activityStatus": {"type": "X", "code": "48"}, "localActivityDate": "20260303",
         "localActivityTime": "233000", "gmtActivityDate": "20260304", "gmtActivityTime": "073000",
         "gmtOffset": "-08.00",
     }  # fmt: skip
-    (event,) = read(Payload("ups", Source.PUSH, json.dumps(body).encode())).events
-    assert (event.day, event.at) == (date(2026, 3, 3), datetime(2026, 3, 4, 7, 30, tzinfo=UTC))
+    activity = {
+        "date": "20260303", "time": "233000", "gmtDate": "20260304", "gmtTime": "07:30:00", "gmtOffset": "-08:00",
+        "status": {"type": "X", "code": "48"},
+    }  # fmt: skip
+    answer = {"trackResponse": {"shipment": [{"package": [{"trackingNumber": NUMBER, "activity": [activity]}]}]}}
+    for source, body in ((Source.PUSH, push), (Source.POLL, answer)):
+        (event,) = read(Payload("ups", source, json.dumps(body).encode())).events
+        assert (event.day, event.at) == (date(2026, 3, 3), datetime(2026, 3, 4, 7, 30, tzinfo=UTC))
+        assert event.local is not None and event.local.hour == 23
+
+
+def test_a_date_of_delivery_proves_only_what_nothing_else_explains() -> None:
+    """A refusal on that day is a refusal; an unknown code of another type, or on another day, stays unknown."""
+    for scan_type, code, day, kind in (
+        ("D", "53", "20260304", Kind.REFUSED),
+        ("D", "Q1", "20260304", Kind.DELIVERED),
+        ("D", "FV", "20260304", Kind.DELIVERED),
+        ("X", "Q1", "20260304", Kind.UNKNOWN),
+        ("D", "Q1", "20260305", Kind.UNKNOWN),
+    ):
+        activity = {"date": "20260304", "time": "120000", "status": {"type": scan_type, "code": code}}
+        package = {"trackingNumber": NUMBER, "activity": [activity], "deliveryDate": [{"type": "DEL", "date": day}]}
+        body = {"trackResponse": {"shipment": [{"package": [package]}]}}
+        (event,) = read(Payload("ups", Source.POLL, json.dumps(body).encode())).events
+        assert event.kind is kind, (scan_type, code, day)
 
 
 def test_a_push_without_any_date_is_told_only() -> None:
