@@ -239,9 +239,16 @@ purchases = Table(
     _us("next_us", nullable=True),
     _us("created_us"),
     _us("updated_us"),
+    _text("caller", ""),  # whose API key asked
+    _number("spend"),  # hundredths: the most it may cost while it is open, then its price, 0 once nothing was bought
+    _us("admitted_us", nullable=True),  # real time
+    _us("audit_us", nullable=True),  # real time: when the carrier is asked again what it holds
     UniqueConstraint("subject", "operation", "generation"),
 )
 Index("ix_purchases_state_next", purchases.c.state, purchases.c.next_us)
+Index("ix_purchases_admitted", purchases.c.admitted_us)
+Index("ix_purchases_audit", purchases.c.audit_us)
+Index("ix_purchases_reference", purchases.c.reference)
 
 labels = Table(
     "labels",
@@ -251,11 +258,30 @@ labels = Table(
     _text("carrier"),
     _text("number"),
     _text("shipment_id", ""),
-    _text("state"),  # live | voided
+    _text("state"),  # live | held | surplus | voiding | voided | voided_here | used
     _text("price", ""),
     _text("currency", ""),
     _us("bought_us"),
+    _text("note", ""),  # why it is not live
+    _number("since_us"),  # real time: in this state since
+    _us("ended_us", nullable=True),  # story time: void since
     UniqueConstraint("carrier", "number"),
+)
+Index("ix_labels_state", labels.c.state, labels.c.since_us)
+Index("ix_labels_purchase_id", labels.c.purchase_id)
+
+money = Table(  # what a label cost and brought back, line by line; never changed
+    "money",
+    metadata,
+    _id(),
+    Column("label_id", _Id, ForeignKey("labels.id"), nullable=False),
+    _text("name"),  # said once per label: "price", "refund", "surcharge/..."
+    _text("kind"),  # price | surcharge | refund
+    _text("amount", ""),  # empty: the carrier did not say
+    _text("currency", ""),
+    _text("note", ""),
+    _us("at_us"),  # story time
+    UniqueConstraint("label_id", "name"),
 )
 
 documents = Table(

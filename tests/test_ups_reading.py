@@ -288,10 +288,10 @@ def test_a_date_of_delivery_proves_only_what_nothing_else_explains() -> None:
     """A refusal on that day is a refusal; an unknown code of another type, or on another day, stays unknown."""
     for scan_type, code, day, kind in (
         ("D", "53", "20260304", Kind.REFUSED),
-        ("D", "Q1", "20260304", Kind.DELIVERED),
+        ("D", "QQ", "20260304", Kind.DELIVERED),
         ("D", "FV", "20260304", Kind.DELIVERED),
-        ("X", "Q1", "20260304", Kind.UNKNOWN),
-        ("D", "Q1", "20260305", Kind.UNKNOWN),
+        ("X", "QQ", "20260304", Kind.UNKNOWN),
+        ("D", "QQ", "20260305", Kind.UNKNOWN),
     ):
         activity = {"date": "20260304", "time": "120000", "status": {"type": scan_type, "code": code}}
         package = {"trackingNumber": NUMBER, "activity": [activity], "deliveryDate": [{"type": "DEL", "date": day}]}

@@ -82,3 +82,11 @@ def test_routing_is_taken_off_whatever_the_zip(body: str, zip_code: str) -> None
     """420 with a ZIP of five or nine digits: the 22 digits behind it come out."""
     sound = next(body + str(digit) for digit in range(10) if mod10(body + str(digit)))
     assert recognise(f"420{zip_code}{sound}") == Recognised(sound)
+
+
+def test_of_two_readings_behind_a_zip_the_sound_one_is_taken() -> None:
+    """34 digits are 3 + 9 + 22 or 3 + 5 + 26; both can look like a number, one carries its check digit."""
+    body = "9200" + "9400111206206406260" + "12"
+    sound = next(body + str(digit) for digit in range(10) if mod10(body + str(digit)))
+    assert len(sound) == 26 and not mod10(sound[4:])
+    assert recognise(f"42089431{sound}") == Recognised(sound)

@@ -54,16 +54,19 @@ FRAUD = "150012"  # source: facts/usps.md 3.6: codes drift, so the text counts t
 
 # -------------------------------------------------------------------------------------------------------- once per word
 
-# Code, words, kind, reason, effect, marks, known, and whether the words may hold a return date.
-Understood: TypeAlias = tuple[str, str, Kind, Reason | None, Effect, frozenset[Mark], bool, bool]
+# Code, words, kind, reason, effect, marks, known, the place, and whether the words may hold a return date.
+Described: TypeAlias = tuple[str, str, Kind, Reason | None, Effect, frozenset[Mark], bool, Place, bool]
 
 
-@lru_cache(maxsize=4096)
-def _understood(code: str | None, words: str | None) -> Understood:
-    """A code and its words, cleaned, and what they mean."""
+@lru_cache(maxsize=16384)
+def _described(
+    code: str | None, words: str | None, city: str | None, state: str | None, zip_code: str | None, country: str | None
+) -> Described:
+    """What a scan says beside its time, cleaned: asked for every scan, and the same few over and over."""
     bare, text = (code or "").strip().upper(), clean(words)
     it = TABLE.meaning(bare, text)
-    return bare, text, it.kind, it.reason, it.effect, it.marks, it.known, wording.may_say_return(text)
+    place = _place(city, state, zip_code, country)
+    return bare, text, it.kind, it.reason, it.effect, it.marks, it.known, place, wording.may_say_return(text)
 
 
 @lru_cache(maxsize=4096)
@@ -71,7 +74,7 @@ def clean(text: str | None) -> str:
     return wording.without_html(text or "")
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=4096)
 def _place(city: str | None, state: str | None, zip_code: str | None, country: str | None) -> Place:
     """A US place unless a country is stated; a facility has a name for its city and nothing else."""
     town, region, code, land = clean(city), clean(state), clean(zip_code), clean(country).upper()
@@ -89,20 +92,6 @@ def _offset(text: str | None) -> tzinfo | None:
 
 
 # ------------------------------------------------------------------------------------------------------------- when
-
-
-def _instant(scan: Scan) -> datetime | None:
-    """The UTC instant, where USPS states one with a time of day."""
-    gmt = scan.gmt
-    if not gmt or len(gmt) <= 10:
-        return None
-    try:
-        at = datetime.fromisoformat(gmt)
-    except ValueError:
-        return None
-    if at.tzinfo is None:
-        return at.replace(tzinfo=UTC)
-    return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
 def _explicit(stamp: datetime | None) -> tzinfo | None:
@@ -137,15 +126,15 @@ def _clock_of(scan: Scan, item: Item, at: datetime) -> tzinfo:
 
 
 def _plainly(scan: Scan) -> When | None:
-    """The usual case, quickly: an instant to the second, and a stamp that states its own offset."""
-    gmt, stamp = scan.gmt, scan.stamp
-    if not gmt or not stamp or len(gmt) != 20 or len(stamp) != 25 or stamp.endswith(NO_OFFSET):
+    """The usual case, quickly: an instant, and a stamp that says the same with the offset of its place."""
+    at, stamp = scan.at, scan.stamp
+    if at is None or not stamp or len(stamp) != 25 or stamp[19:] == NO_OFFSET:
         return None
     try:
-        at, local = datetime.fromisoformat(gmt), datetime.fromisoformat(stamp)
+        local = datetime.fromisoformat(stamp)
     except ValueError:
         return None
-    return (at, local, local.date(), MINUTE) if at.tzinfo is UTC and local.tzinfo and at == local else None
+    return (at, local, local.date(), MINUTE) if at.tzinfo is UTC and at == local else None
 
 
 def _when(scan: Scan, item: Item) -> When | None:
@@ -161,7 +150,8 @@ def _slowly(scan: Scan, item: Item) -> When | None:
     source: facts/usps.md 3.3: GMTTimestamp, then a stamp with an offset, then a stamp and GMTOffset, then the clock of
     the place, then a bare day, ordered as if at local noon.
     """
-    if at := _instant(scan):
+    if scan.at:
+        at = scan.at.replace(tzinfo=UTC) if scan.at.tzinfo is None else scan.at.astimezone(UTC)
         local = at.astimezone(_clock_of(scan, item, at))
         return at, local, local.date(), MINUTE
     stamp = wording.instant(scan.stamp) if scan.stamp else None
@@ -201,7 +191,9 @@ def _found(number: str, item: Item, scans: Sequence[Scan]) -> _Found:
     found = _Found([], [], [])
     add = found.events.append
     for scan in scans:
-        code, words, kind, reason, effect, marks, known, promising = _understood(scan.code, scan.words)
+        code, words, kind, reason, effect, marks, known, place, promising = _described(
+            scan.code, scan.words, scan.city, scan.state, scan.zip_code or scan.zip_v3, scan.country
+        )
         when = _plainly(scan) or _when(scan, item)
         if when is None or not (code or words):
             found.warnings.append(f"an event without a time or a name was left out: {code} {words}".rstrip(": "))
@@ -210,8 +202,7 @@ def _found(number: str, item: Item, scans: Sequence[Scan]) -> _Found:
         event.carrier, event.number = "usps", number
         event.at, event.local, event.day, event.precision = when
         event.kind, event.code, event.words, event.reason = kind, code, words, reason
-        event.place = _place(scan.city, scan.state, scan.zip_code or scan.zip_v3, scan.country)
-        event.ordinal, event.final, event.known = None, False, known
+        event.place, event.ordinal, event.final, event.known = place, None, False, known
         event.effect, event.marks = effect, marks
         event.__class__ = Event
         add(event)

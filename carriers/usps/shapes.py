@@ -6,12 +6,14 @@ gives the same structs.  # source: facts/usps.md 3.1, 3.2, 3.3, 5
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct, field
 
 from carriers.contract import Unreadable
+from carriers.usps import wording
 
 
 class Scan(Struct, gc=False):
@@ -20,7 +22,7 @@ class Scan(Struct, gc=False):
     code: str | None = field(name="eventCode", default=None)
     words: str | None = field(name="eventType", default=None)
     stamp: str | None = field(name="eventTimestamp", default=None)
-    gmt: str | None = field(name="GMTTimestamp", default=None)
+    at: datetime | None = field(name="GMTTimestamp", default=None)
     offset: str | None = field(name="GMTOffset", default=None)
     city: str | None = field(name="eventCity", default=None)
     state: str | None = field(name="eventState", default=None)
@@ -155,7 +157,10 @@ def _folded(said: Mapping[str, object], names: Mapping[str, str]) -> dict[str, A
 def _scan(said: object) -> Scan:
     if not isinstance(said, dict):
         raise Unreadable("an entry of trackingEvents is not an object")
-    found = {name: _text(value) for name, value in _folded(said, _SCAN).items()}
+    found: dict[str, Any] = {name: _text(value) for name, value in _folded(said, _SCAN).items()}
+    if gmt := found.pop("at", None):
+        # A bare date is no instant.
+        found["at"] = wording.instant(gmt) if len(gmt) > 10 else None
     for name, digits in (("code", 2), ("zip_code", 5), ("zip_v3", 5)):
         # A code or ZIP that came as a number has lost its leading zero.
         if (text := found.get(name)) and text.isdigit():
