@@ -57,7 +57,12 @@ Decision: TypeAlias = Raise | Clear
 Data: TypeAlias = Mapping[str, Any]
 
 # Nothing that happens later ends these: they are over when somebody has seen them.
-OVER_WHEN_SEEN = frozenset({"unreadable", "unknown_code", "push_forged", "endpoint_gone", "bounced", "not_understood"})
+OVER_WHEN_SEEN = frozenset(
+    {
+        "unreadable", "unknown_code", "push_forged", "endpoint_gone", "bounced", "not_understood", "spend_cap",
+        "label_used", "label_ghost", "label_price",
+    }
+)  # fmt: skip
 
 _LADDER = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 _RUNGS = ("attempt_1", "attempt_2", "attempts_over", "undeliverable", "goes_back", "stop_asked", "on_its_way_back")
@@ -245,6 +250,69 @@ def _purchase_settled(notice: Notice) -> tuple[Decision, ...]:
     return (Clear(about),) if about else ()
 
 
+def _surplus(notice: Notice) -> tuple[Decision, ...]:
+    title = f"{_named(notice)} was bought twice: this label is one too many"
+    action = "It is voided by itself once that is proved to be safe. When it stays open for an hour, void it by hand."
+    return (_raise(notice, _of_label(notice), "label_surplus", Severity.WARNING, title, action),)
+
+
+def _used(notice: Notice) -> tuple[Decision, ...]:
+    title = f"{_named(notice)} was one too many, and a parcel travels with it"
+    action = "Find out who has it and what is in it; the label is not voided."
+    return (_raise(notice, _of_label(notice), "label_used", Severity.CRITICAL, title, action),)
+
+
+def _ghost(notice: Notice) -> tuple[Decision, ...]:
+    title = f"{_named(notice)}: the carrier shows no such label under our reference"
+    action = "Look at the carrier by its number. When it is gone there, give the customer a new label."
+    return (_raise(notice, f"{_of_label(notice)}/ghost", "label_ghost", Severity.WARNING, title, action),)
+
+
+def _price(notice: Notice) -> tuple[Decision, ...]:
+    title = f"{_named(notice)} costs something else than it was bought for: {notice.data.get('why', '')}"
+    action = "Compare it with the carrier's invoice; ask for the difference."
+    return (_raise(notice, f"{_of_label(notice)}/price", "label_price", Severity.WARNING, title, action),)
+
+
+def _label_over(notice: Notice) -> tuple[Decision, ...]:
+    """A surplus label is void: its own alert is over, and nothing of the purchase's."""
+    return (Clear(notice.subject, _of_label(notice)),)
+
+
+def _of_label(notice: Notice) -> str:
+    return f"label:{notice.data.get('carrier', '')}/{notice.data.get('number', '')}"
+
+
+def _spend_cap(notice: Notice) -> tuple[Decision, ...]:
+    title = f"A label was refused: {notice.data.get('why', 'a spend cap is reached')}"
+    action = "Find out who buys so much. When it is right, raise HOMEWARD_SPEND."
+    key = f"spending/{notice.data.get('code', '')}/{notice.data.get('about', '')}"
+    return (_raise(notice, key, "spend_cap", Severity.WARNING, title, action),)
+
+
+def _buying_off(notice: Notice) -> tuple[Decision, ...]:
+    """No label is bought: a person stopped it, or a brake took hold. Over when it is let go."""
+    title = f"No label is bought: {notice.data.get('why') or 'no reason given'}"
+    action = _BRAKES.get(str(notice.data.get("code")), "It goes on by itself once that is over.")
+    return (_raise(notice, _brake(notice), "buying_off", Severity.CRITICAL, title, action),)
+
+
+def _buying_on(notice: Notice) -> tuple[Decision, ...]:
+    return (Clear(notice.subject, _brake(notice)),)
+
+
+def _brake(notice: Notice) -> str:
+    return f"spending/{notice.data.get('code', '')}"
+
+
+_BRAKES = {
+    "buying_stopped": "homeward labels start lets it go on.",
+    "disk_full": "Make room on the disk; it goes on by itself.",
+    "unknown_purchases": "Look at the carrier's state; homeward labels reconcile asks it now. It goes on by itself.",
+    "spend_cap_hour": "Find out who buys so much. When it is right, raise HOMEWARD_SPEND.",
+}
+
+
 def _away(notice: Notice) -> tuple[Decision, ...]:
     about = f"carrier:{notice.data.get('carrier', '')}"
     title = f"{notice.data.get('carrier', 'a carrier')} does not answer: {notice.data.get('error', 'no reason given')}"
@@ -348,11 +416,20 @@ _RULES: Mapping[str, Callable[[Notice], tuple[Decision, ...]]] = {
     "return.lost": _lost,
     "return.received": _subject_over,
     "label.purchased": _purchase_settled,
-    "label.voided": _purchase_settled,
+    "label.voided": _label_over,
     "ops.payload_unreadable": _unreadable,
     "ops.unknown_code": _unknown_code,
     "ops.push_forged": _forged,
     "ops.purchase_unknown": _purchase_unknown,
+    "ops.label_surplus": _surplus,
+    "ops.label_used": _used,
+    "ops.label_ghost": _ghost,
+    "ops.label_price": _price,
+    "ops.spend_cap": _spend_cap,
+    "ops.buying_stopped": _buying_off,
+    "ops.buying_started": _buying_on,
+    "ops.buying_braked": _buying_off,
+    "ops.buying_released": _buying_on,
     "ops.carrier_away": _away,
     "ops.carrier_back": _back,
     "ops.endpoint_gone": _endpoint_gone,

@@ -76,6 +76,13 @@ CODES: Mapping[str, Sort] = {
     "label_impossible": Sort(422, "The carrier makes no such label"),
     "label_refused": Sort(422, "The carrier refused the label"),
     "return_under_way": Sort(409, "The return is under way"),
+    # what stops buying for now, whoever asks
+    "spend_cap_return": Sort(422, "The return has cost as much as one may"),
+    "spend_cap_key": Sort(429, "The API key has spent what it may in an hour"),
+    "spend_cap_hour": Sort(503, "As much was spent as may be in an hour"),
+    "unknown_purchases": Sort(503, "Too many purchases are unknown"),
+    "buying_stopped": Sort(503, "Buying was stopped by a person"),
+    "disk_full": Sort(503, "There is no room to keep what would be bought"),
     # what stands behind us
     "carrier_busy": Sort(429, "The quota at the carrier is used up: wait"),
     "carrier_refused": Sort(502, "The carrier refused the question"),

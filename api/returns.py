@@ -198,6 +198,7 @@ async def make(call: Call[Nothing, ReturnIn]) -> Answer:
         weight_kg=body.weight_kg,
         # the desk's own guard: after a crash between buying and answering, the same key is still the same return
         key=f"{call.caller.name}/{key}" if key else "",
+        caller=call.caller.name,
     )
     registered = await register(house.till, house.terms, asked)
     house.wake()

@@ -53,7 +53,8 @@ _RETURN_ERRORS = (
     "merchant_unknown", "order_not_found", "return_empty", "order_twice", "item_not_in_order", "item_not_shipped",
     "quantity_wrong", "address_erased", "never_returnable", "contact_us", "other_country", "return_window_over",
     "outcome_not_offered", "exchange_used_up", "label_not_paid", "own_courier_not_allowed", "carrier_unknown",
-    "label_impossible", "label_refused",
+    "label_impossible", "label_refused", "spend_cap_return", "spend_cap_key", "spend_cap_hour", "unknown_purchases",
+    "buying_stopped", "disk_full",
 )  # fmt: skip
 _NAMED_PARCEL = ("carrier_unknown", "number_impossible", "parcel_unknown")
 

@@ -11,10 +11,10 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 # ---------------------------------------------------------------------------------------------------------------- words
 
@@ -297,11 +297,28 @@ class LabelFormat(StrEnum):
     PNG = "png"
     GIF = "gif"
     ZPL = "zpl"
+    QR = "qr"  # a PNG that a counter scans and prints the label from
+
+
+@dataclass(frozen=True, slots=True)
+class CustomsLine:
+    """One kind of goods in a parcel that crosses a customs border. `value` is that of one unit, `origin` a country."""
+
+    description: str
+    quantity: int
+    value: Money
+    commodity_code: str = ""
+    origin: str = ""
+    weight_kg: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRequest:
-    """What a label is bought for. `purchase_id` is a UUID4, `reference` our mark at the carrier (27 characters)."""
+    """What a label is bought for. `purchase_id` is a UUID4, `reference` our mark at the carrier (27 characters).
+
+    `electronic_to` is the e-mail address to which the carrier itself mails the label; `qr` asks for a code that a
+    counter prints the label from; `customs` lists the goods where a customs border is crossed.
+    """
 
     purchase_id: str
     reference: str
@@ -315,6 +332,10 @@ class LabelRequest:
     is_return: bool = True
     order_numbers: tuple[str, ...] = ()
     return_number: str = ""
+    electronic_to: str = ""
+    customs: tuple[CustomsLine, ...] = ()
+    is_dangerous: bool = False
+    qr: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,8 +398,104 @@ class Unknown:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class Intercepted:
+    """The carrier took the order to turn a parcel round. It is a promise to try: the scans tell whether it was done."""
+
+    number: str
+    note: str = ""
+
+
 PurchaseOutcome: TypeAlias = Bought | Rejected | NotExecuted | Unknown
 VoidOutcome: TypeAlias = Voided | Rejected | NotExecuted | Unknown
+InterceptOutcome: TypeAlias = Intercepted | Rejected | NotExecuted | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """Whether a parcel under way can be turned round now. `already`: such an order is in force; `why` is the carrier's.
+
+    `reasons` are the codes the carrier accepts as a reason here; empty where it states none.
+    """
+
+    possible: bool
+    why: str = ""
+    reasons: tuple[str, ...] = ()
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What something would cost, or did; None where the carrier does not say."""
+
+    total: Money | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PickupRequest:
+    """A collection at an address: its local day and the hours between which somebody is there to hand it over.
+
+    `numbers` are the parcels' tracking numbers: a pre-paid return's pays for its collection where the carrier allows.
+    """
+
+    address: Address
+    day: date
+    ready: time
+    close: time
+    pieces: int = 1
+    numbers: tuple[str, ...] = ()
+    weight_kg: Decimal = Decimal(1)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PickupBooked:
+    """A collection the carrier accepted, under its confirmation; `day` is the one it will come on."""
+
+    confirmation: str
+    day: date
+    charge: Charge = Charge(None)
+
+
+class PickupStage(StrEnum):
+    """How far a collection is."""
+
+    BOOKED = "booked"
+    DISPATCHED = "dispatched"
+    DONE = "done"
+    NOT_DONE = "not_done"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class PickupState:
+    """How far a collection is, and the carrier's own words for it."""
+
+    state: PickupStage
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DropOff:
+    """A place that takes parcels. `hours` is a line per day; handed in by `until`, it leaves today."""
+
+    name: str
+    address: Address
+    distance_km: Decimal | None = None
+    hours: tuple[str, ...] = ()
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressVerdict:
+    """What a carrier knows of an address. `candidates`: the address as the carrier writes it, or what may be meant."""
+
+    verdict: Literal["valid", "ambiguous", "unknown"]
+    candidates: tuple[Address, ...] = ()
+    zip4: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,6 +524,11 @@ class Abilities:
     push_by_number: bool = True  # False: one subscription covers the account
     intercept: str = ""  # empty: possible; else why not and what to do instead
     void_return: str = ""  # empty: possible; else why not
+    pickup: str = ""  # likewise for book_pickup
+    drop_offs: str = ""
+    address_check: str = ""
+    electronic: str = ""  # whether the carrier mails a label itself (`electronic_to`): likewise
+    qr: str = "This carrier gives no code to print a label from: send the label itself."
     label_formats: tuple[LabelFormat, ...] = (LabelFormat.PDF,)
     push_lifetime: timedelta | None = None
 
@@ -488,6 +610,8 @@ class Carrier(Protocol):
     def tracking_url(self, number: str) -> str: ...
     def prepare_label(self, request: LabelRequest) -> Prepared: ...
     def prepare_void(self, label_number: str, shipment_id: str) -> Prepared: ...
+    def prepare_intercept(self, number: str, reason: Reason | None) -> Prepared:
+        """The order to turn a parcel round. Raises Refused where the carrier has none, saying what to do instead."""
 
     # asks
     async def track(self, numbers: Sequence[str]) -> list[Payload]:
@@ -498,6 +622,21 @@ class Carrier(Protocol):
 
     async def subscribe(self, numbers: Sequence[str]) -> Subscribed:
         """Ask for pushes of these numbers (or of the account). Raises Refused, Busy, Away."""
+
+    async def intercept_eligibility(self, number: str) -> Eligibility:
+        """Whether this parcel can be turned round now. Raises Refused, Busy, Away."""
+
+    async def intercept_charge(self, number: str) -> Charge:
+        """What turning it round would cost. Raises Refused, Busy, Away."""
+
+    async def pickup_state(self, confirmation: str) -> PickupState:
+        """How far a booked collection is. Raises Refused, Busy, Away."""
+
+    async def drop_offs(self, address: Address, limit: int) -> tuple[DropOff, ...]:
+        """Places near this address that take parcels, nearest first. Raises Refused, Busy, Away."""
+
+    async def check_address(self, address: Address) -> AddressVerdict:
+        """What the carrier knows of this address. Raises Refused, Busy, Away."""
 
     async def check(self) -> list[Check]:
         """Prove credentials, scopes and products with harmless calls."""
@@ -511,6 +650,16 @@ class Carrier(Protocol):
         """
 
     async def void(self, prepared: Prepared) -> VoidOutcome: ...
+    async def intercept(self, prepared: Prepared) -> InterceptOutcome: ...
+    async def cancel_intercept(self, number: str) -> None:
+        """Let the parcel go on. Sent once; raises Refused, Busy, Away (then ask the eligibility what is in force)."""
+
+    async def book_pickup(self, wanted: PickupRequest) -> PickupBooked:
+        """Book a collection. Sent once; raises Refused, Busy, Away."""
+
+    async def cancel_pickup(self, confirmation: str) -> None:
+        """Call a collection off. Cancelling twice is no error. Raises Refused, Busy, Away."""
+
     async def aclose(self) -> None: ...
 
 

@@ -4,21 +4,29 @@ It knows HTTP, not carriers: what an answer means is the carrier's own `fault` f
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from carriers.contract import Away, Busy, CarrierError, Refused
 
 # source: facts/stack.md, "Transport under httpx": httpx's own pool is quadratic, aiohttp's holds at 80 open calls.
 OPEN_CALLS = 80
 TIMEOUT = httpx.Timeout(connect=5.0, write=10.0, read=30.0, pool=30.0)
+# A carrier that asks for a longer wait than this is asked again by a later sweep, not by this call.
+LONGEST_PAUSE = 5.0
+LONGEST_RETRY_AFTER = 3600.0
+
+log = logging.getLogger(__name__)
 
 
 class Budget(Protocol):
@@ -91,10 +99,93 @@ def client(base_url: str, transport: httpx.AsyncBaseTransport | None = None) -> 
     )
 
 
-def retry_after(response: httpx.Response, cap: float = 3600.0) -> float | None:
-    """Seconds from a `Retry-After` header given in seconds; None where there is none or it is junk. Capped."""
+def retry_after(response: httpx.Response, cap: float = LONGEST_RETRY_AFTER) -> float | None:
+    """Seconds from a `Retry-After` header, in seconds or as an HTTP date; None where there is none or it is junk."""
     text = response.headers.get("retry-after", "").strip()
-    return min(float(text), cap) if text.isdigit() else None
+    if text.isascii() and text.isdecimal():
+        return min(float(text), cap)
+    then = _http_date(text)
+    if then is None:
+        return None
+    # By the carrier's own clock where it states one: ours may be off.
+    now = _http_date(response.headers.get("date", "")) or datetime.now(UTC)
+    return min(max((then - now).total_seconds(), 0.0), cap)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+class Resting(Exception):
+    """The call was not made: this API failed too often just now."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """How one API fares: failures in a row, how long it rests, and until which monotonic second."""
+
+    failures: int = 0
+    rest: float = 0.0
+    until: float = 0.0
+
+
+class Circuit:
+    """Stops asking an API that keeps failing, and tries it again with one call after a rest that grows.
+
+    `away` says why the carrier is taken to be away (empty: it answers). `tell(away, why)` is called once when the first
+    of its APIs falls silent, and once when all of them answer again.
+    """
+
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        failures: int = 8,
+        first_rest: float = 5.0,
+        longest_rest: float = 60.0,
+        monotonic: Callable[[], float] = time.monotonic,
+        tell: Callable[[bool, str], None] | None = None,
+    ) -> None:
+        self.name, self.away = name, ""
+        self._failures, self._first, self._longest = failures, first_rest, longest_rest
+        self._monotonic, self._tell = monotonic, tell
+        self._lines: dict[str, _Line] = {}
+
+    def enter(self, api: str) -> None:
+        """Return when a call may be made. Raises Away (from Resting) while the API rests; one call tries it after."""
+        line = self._lines.get(api)
+        if line is None or not line.until:
+            return
+        left = line.until - self._monotonic()
+        if left > 0:
+            raise Away(f"{self.name} {api} is away: {self.away}", retry_after=left) from Resting(api)
+        line.until = self._monotonic() + line.rest  # this call tries it; the others wait for what it finds
+
+    def failed(self, api: str, why: str) -> None:
+        line = self._lines.setdefault(api, _Line())
+        line.failures += 1
+        if line.failures < self._failures:
+            return
+        line.rest = min(max(line.rest * 2, self._first), self._longest)
+        line.until = self._monotonic() + line.rest
+        if not self.away:
+            self.away = why
+            log.warning("carrier away", extra={"carrier": self.name, "api": api, "why": why})
+            if self._tell:
+                self._tell(True, why)
+
+    def answered(self, api: str) -> None:
+        if self._lines.pop(api, None) is None or not self.away:
+            return
+        if not any(line.until for line in self._lines.values()):
+            why, self.away = self.away, ""
+            log.warning("carrier back", extra={"carrier": self.name, "api": api, "why": why})
+            if self._tell:
+                self._tell(False, why)
 
 
 class Door:
@@ -109,72 +200,113 @@ class Door:
         *,
         tries: int = 3,
         first_wait: float = 0.5,
+        circuit: Circuit | None = None,
     ) -> None:
         self.http, self.keeper, self.budget = http, keeper, budget
-        self._fault, self._tries, self._first_wait = fault, tries, first_wait
+        self.circuit = circuit or Circuit(http.base_url.host)
+        self._fault, self._tries = fault, tries
+        self._backoff = wait_exponential_jitter(multiplier=first_wait, max=30.0)
 
     async def ask(
         self, method: str, path: str, *, api: str, headers: Mapping[str, str] | None = None, **request: object
     ) -> httpx.Response:
         """A call that is safe to repeat. Raises Refused, Busy, Away, NotFound as the carrier's `fault` sorts it."""
         async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(Away),
+            retry=retry_if_exception(_is_worth_repeating),
             stop=stop_after_attempt(self._tries),
-            wait=wait_exponential_jitter(initial=self._first_wait, max=30.0),
+            wait=self._pause,
             reraise=True,
         ):
             with attempt:
-                response = await self.once(method, path, api=api, headers=headers, **request)
+                response = await self._exchange(method, path, api, headers, request)
                 if error := self._fault(response):
-                    if isinstance(error, Busy):
+                    if isinstance(error, Busy) or (isinstance(error, Away) and error.retry_after):
                         self.budget.hold(api, error.retry_after or 1.0)
                     raise error
         return response
+
+    def _pause(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked_for = error.retry_after if isinstance(error, CarrierError) else None
+        return max(self._backoff(state), asked_for or 0.0)
 
     async def once(
         self, method: str, path: str, *, api: str, headers: Mapping[str, str] | None = None, **request: object
     ) -> httpx.Response:
         """One call as it is, its answer unjudged; a 401 renews the token and sends the same bytes once more.
 
-        Raises Away when no answer came (the cause is the httpx error, which tells whether bytes left).
+        Raises Away when no answer came (the cause is the httpx error, which tells whether bytes left), Busy when the
+        budget is used up, and what the token's fetch raises.
         """
+        response = await self._exchange(method, path, api, headers, request)
+        if response.status_code == 429 and (seconds := retry_after(response)):
+            self.budget.hold(api, seconds)
+        return response
+
+    async def _exchange(
+        self, method: str, path: str, api: str, headers: Mapping[str, str] | None, request: Mapping[str, object]
+    ) -> httpx.Response:
+        self.circuit.enter(api)
         await self.budget.take(api)
         token = await self.keeper.get()
-        response = await self._send(method, path, token, headers, request)
+        response = await self._send(method, path, api, token, headers, request)
         if response.status_code == 401:
             self.keeper.drop(token)
             fresh = await self.keeper.get()
-            response = await self._send(method, path, fresh, headers, request)
+            await self.budget.take(api)
+            response = await self._send(method, path, api, fresh, headers, request)
         return response
 
     async def _send(
-        self, method: str, path: str, token: Token, headers: Mapping[str, str] | None, request: Mapping[str, object]
+        self,
+        method: str,
+        path: str,
+        api: str,
+        token: Token,
+        headers: Mapping[str, str] | None,
+        request: Mapping[str, object],
     ) -> httpx.Response:
         try:
-            return await self.http.request(
+            response = await self.http.request(
                 method,
                 path,
                 headers={**(headers or {}), "Authorization": f"Bearer {token.value}"},
                 **request,  # type: ignore[arg-type]
             )
         except (httpx.HTTPError, aiohttp.ClientError) as error:  # the transport lets some of aiohttp's through
-            raise Away(f"no answer from {self.http.base_url.host}: {type(error).__name__}") from error
+            why = f"no answer from {self.http.base_url.host}: {type(error).__name__}"
+            self.circuit.failed(api, why)
+            raise Away(why) from error
+        if response.status_code >= 500:
+            self.circuit.failed(api, f"{self.http.base_url.host} answered {response.status_code}")
+        else:
+            self.circuit.answered(api)
+        return response
 
     async def aclose(self) -> None:
         await self.http.aclose()
 
 
+def _is_worth_repeating(error: BaseException) -> bool:
+    """Only what is away, and only where the wait is short and the call was made at all."""
+    return (
+        isinstance(error, Away)
+        and not isinstance(error.__cause__, Resting)
+        and (error.retry_after or 0.0) <= LONGEST_PAUSE
+    )
+
+
 def never_left(error: BaseException | None) -> bool:
-    """Whether an httpx failure proves that the request was not written: safe to send the same bytes again.
+    """Whether a failure proves that the request was not written: safe to send the same bytes again.
 
     The aiohttp transport calls a connection reset *after* the request a ConnectTimeout: its own error decides.
     """
     if error is not None and isinstance(error.__cause__, aiohttp.ClientError):
         return isinstance(error.__cause__, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-    return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+    return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, Resting))
 
 
 __all__ = [
-    "Away", "Budget", "Door", "Fault", "Refused", "Token", "TokenKeeper", "Unlimited", "client", "never_left",
-    "retry_after",
+    "Away", "Budget", "Circuit", "Door", "Fault", "Refused", "Resting", "Token", "TokenKeeper", "Unlimited", "client",
+    "never_left", "retry_after",
 ]  # fmt: skip

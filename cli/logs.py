@@ -48,5 +48,7 @@ def configure(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("apscheduler", "alembic", "httpx", "aiohttp"):
+    for chatty in ("alembic", "httpx", "aiohttp"):
         logging.getLogger(chatty).setLevel(max(root.level, logging.WARNING))
+    # a sweep that is still running when its next turn comes is no news; its errors are told by the work loop
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)

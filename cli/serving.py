@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 20.0
 SILENT_SECONDS = 60.0
-"""A sweep that did not end for so long makes `/readyz` say so."""
+"""A sweep that did not end for so long after it was due makes `/readyz` say so."""
 
 Sweep = Callable[[], Awaitable[object]]
 
@@ -43,6 +43,7 @@ class WorkLoop:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._ended: dict[str, float] = {}
+        self._every: dict[str, float] = {}
         # source: facts/stack.md: misfire_grace_time defaults to 1 s and skips late jobs; local time fires twice
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
@@ -53,7 +54,7 @@ class WorkLoop:
 
     def start(self) -> None:
         for name, (seconds, sweep) in self._parts.sweeps().items():
-            self._ended[name] = time.monotonic()
+            self._ended[name], self._every[name] = time.monotonic(), seconds
             self._scheduler.add_job(
                 self._run, IntervalTrigger(seconds=seconds, timezone=UTC), args=(name, sweep), id=name
             )
@@ -67,7 +68,7 @@ class WorkLoop:
     def alive(self) -> Mapping[str, bool]:
         """Of each sweep, whether it ended lately."""
         now = time.monotonic()
-        return {name: now - ended < SILENT_SECONDS for name, ended in self._ended.items()}
+        return {name: now - ended < SILENT_SECONDS + self._every[name] for name, ended in self._ended.items()}
 
     async def stop(self) -> None:
         """No new sweeps; those under way may finish."""

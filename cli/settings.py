@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from fleet.clocks import Clock
+from spending.brakes import Limits
 from store.sealing import KEY_BYTES
 
 PREFIX = "HOMEWARD_"
@@ -67,6 +68,17 @@ class Settings(BaseModel):
         str,
         Field(description="Calls a carrier allows, CARRIER.API=CALLS/SECONDS separated by commas; `off`: no limit."),
     ] = "ups.*=8/1,usps.*=60/3600,usps.labels=10/1,usps.payments=10/1"
+
+    spend: Annotated[
+        str,
+        Field(description="Most to spend: on a label, a return, and in an hour by one API key and by all."),
+    ] = "label=60,return=180,key=2000,hour=5000"
+
+    @field_validator("spend")
+    @classmethod
+    def _can_be_read(cls, given: str) -> str:
+        Limits.parse(given)
+        return given
 
     @property
     def database(self) -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,9 +18,12 @@ from fleet.budgets import Budget, Rate
 from fleet.clocks import Clock
 from merchants.terms import SHIPPED, Terms, load_all
 from returns.following import follow
-from returns.labels import settle_all
+from returns.labels import purge_labels, settle_all
+from spending.brakes import Limits, mind
 from spending.intents import Till
+from spending.reconciling import reconcile
 from spending.resolving import resolve
+from spending.voiding import void_surplus
 from store.engine import Store, open_store
 from store.migrate import migrate
 from store.sealing import Sealer
@@ -90,6 +94,10 @@ class Parts:
             "returns": (0.5, lambda: follow(self.store, self.clock.now())),
             "purchases": (2.0, lambda: resolve(self.till)),
             "labels": (1.0, lambda: settle_all(self.till, self.shelf)),
+            "voids": (15.0, lambda: void_surplus(self.till)),
+            "brakes": (5.0, lambda: mind(self.till)),
+            "reconcile": (900.0, lambda: reconcile(self.till)),
+            "purge": (3600.0, lambda: purge_labels(self.till)),
         }
         for name, carrier in self.carriers.items():
             sweeps[f"poll:{name}"] = (2.0, lambda carrier=carrier: self.poller.sweep(carrier))  # type: ignore[misc]
@@ -175,7 +183,14 @@ async def open_parts(settings: Settings, env: Mapping[str, str]) -> AsyncIterato
             ledger=ledger,
             poller=Poller(store, ledger, clock),
             keeper=Keeper(store, clock),
-            till=Till(store, sealer, carriers, clock),
+            till=Till(
+                store,
+                sealer,
+                carriers,
+                clock,
+                limits=Limits.parse(settings.spend),
+                free=lambda: shutil.disk_usage(settings.data).free,
+            ),
             notices=notices,
             budgets=budgets,
         )

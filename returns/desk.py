@@ -17,6 +17,8 @@ from returns.forms import About, Asked, Sender, about_of
 from returns.labels import settle
 from returns.showing import return_view, tell_return
 from returns.states import BEFORE_THE_JOURNEY, ReturnState
+from spending import points
+from spending.brakes import Braked, tell_braked
 from spending.buying import buy
 from spending.intents import Intent, Till, give_up, new_purchase_id, new_reference, plan
 from spending.machine import State
@@ -58,9 +60,16 @@ async def register(till: Till, shelf: Shelf, asked: Asked) -> Registered:
             return await _repeated(tx, row, digest)
         return await _enter(tx, till, terms, asked, carrier, paper, digest, now)
 
-    if purchase_id := await write_surely(till.store, unit):
+    try:
+        purchase_id = await write_surely(till.store, unit)
+    except Braked as braked:
+        await tell_braked(till, braked, asked.caller, f"return:{paper.number}")
+        raise Declined(braked.code, braked.message) from braked
+    if purchase_id:
+        points.crash_point("plan.after")
         await buy(till, purchase_id)
         await settle(till, shelf, purchase_id)
+        points.crash_point("issue.after")
     return await till.store.read(lambda tx: _answer(tx, paper.number))
 
 
@@ -117,7 +126,8 @@ async def _enter(
     if prepared is None:
         return None
     notice = {"merchant": asked.merchant, "return_number": paper.number}
-    await plan(tx, till, Intent(paper.purchase_id, terms.carrier, f"return:{row['id']}", 1, prepared, notice))
+    subject = f"return:{row['id']}"
+    await plan(tx, till, Intent(paper.purchase_id, terms.carrier, subject, 1, prepared, notice, asked.caller))
     return paper.purchase_id
 
 

@@ -30,6 +30,7 @@ class Asked:
     from_address: Address | None = None  # where it is sent from; the order's address where not stated
     weight_kg: Decimal | None = None
     key: str = ""
+    caller: str = ""  # whose API key asks: it spends
 
 
 @dataclass(frozen=True, slots=True)

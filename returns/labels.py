@@ -1,7 +1,7 @@
 """What an ended purchase brings a return: its label and a parcel to follow, or the carrier's refusal."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,10 +18,30 @@ from store.again import write_surely
 from store.engine import Row, Tx
 from store.outbox import say
 from store.parcels import parcel_by_id, register_parcel
-from store.purchases import ended_purchases, find_purchase, labels_of
+from store.purchases import (
+    ended_purchases,
+    find_purchase,
+    labels_of,
+    purge_documents_of_returns,
+    purge_void_documents,
+)
 from store.returns import change_return, lock_return_by_id, lock_return_by_parcel
 from tracker.lifecycle import Purpose
 from tracker.orders import Shelf, terms_for
+
+KEPT = timedelta(days=30)
+"""So long the bytes of a label stay after its return ended or it was voided.  # source: issue 5"""
+ENDED = (
+    ReturnState.ACCEPTED,
+    ReturnState.PARTLY_ACCEPTED,
+    ReturnState.REJECTED,
+    ReturnState.SENT_BACK,
+    ReturnState.EXCHANGED,
+    ReturnState.REFUNDED,
+    ReturnState.CANCELLED,
+    ReturnState.LOST,
+)
+"""States in which nobody needs a return's label any more."""
 
 
 async def settle(till: Till, shelf: Shelf, purchase_id: str) -> None:
@@ -48,8 +68,22 @@ async def settle_all(till: Till, shelf: Shelf, limit: int = 50) -> int:
     """Hand over what ended without anybody waiting for it; how many."""
     rows = await till.store.read(lambda tx: ended_purchases(tx, "label", limit))
     for row in rows:
-        await settle(till, shelf, row["id"])
+        if row["subject"].startswith("return:"):
+            await settle(till, shelf, row["id"])
     return len(rows)
+
+
+async def purge_labels(till: Till) -> int:
+    """Drop the bytes of labels whose time is over; how many documents. Numbers and money stay."""
+    before_us = to_us(till.clock.now() - KEPT)
+
+    async def unit(tx: Tx) -> int:
+        gone = await purge_void_documents(tx, before_us)
+        for state in ENDED:
+            gone += await purge_documents_of_returns(tx, state, before_us)
+        return gone
+
+    return await till.store.write(unit)
 
 
 async def _issue(tx: Tx, till: Till, shelf: Shelf, row: Row, purchase_id: str, now: datetime) -> None:

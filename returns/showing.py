@@ -23,6 +23,7 @@ MEDIA_TYPES = {
     LabelFormat.PNG: "image/png",
     LabelFormat.GIF: "image/gif",
     LabelFormat.ZPL: "application/zpl",
+    LabelFormat.QR: "image/png",
 }
 
 

@@ -6,40 +6,62 @@ source: design/labels-never-twice.md, protocol 3 to 5.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Coroutine
-from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar, assert_never
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, TypeVar
 
-from carriers.contract import Bought, Label, LabelFormat, NotExecuted, PurchaseOutcome, Rejected, Unknown
+from carriers.contract import Bought, Label, LabelFormat, PurchaseOutcome, Unknown
 from fleet.clocks import to_us
-from spending.intents import Claim, Till, claim_of, move, say_unknown, state_of
-from spending.machine import PROVABLE, Record, State, backoff, next_look
+from spending import points
+from spending.brakes import hundredths, is_stopped
+from spending.intents import Claim, Till, claim_of, move, real_us, say_unknown, state_of
+from spending.machine import PROVABLE, After, LabelState, Record, State, after_send, is_paper, next_look, sort_labels
+from spending.machine import to_send as record_to_send
 from store.again import write_surely
 from store.engine import Row, Tx
 from store.outbox import say
-from store.purchases import add_document, add_label, find_purchase, labels_of, lock_purchase
+from store.purchases import (
+    add_document,
+    add_label,
+    add_money,
+    find_purchase,
+    formats_of,
+    labels_of,
+    lock_purchase,
+    set_spend,
+)
 from store.sealing import Sealer
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Documents: TypeAlias = list[tuple[LabelFormat, bytes, str, int]]
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A document as it is kept: sealed, with digest and size of the plain bytes."""
+
+    format: LabelFormat
+    sealed: bytes
+    digest: str
+    size: int
 
 
 async def buy(till: Till, purchase_id: str) -> State:
     """Send a planned purchase and settle it; the state it is in then. A cancelled caller leaves it UNKNOWN."""
     started = till.monotonic()
-    claim = await _begin(till, purchase_id)
+    claim = await begin(till, purchase_id)
     if claim is None:
         return await state_of(till, purchase_id)
+    points.crash_point("buy.after_intent")
     if till.monotonic() - started > till.pace.scaled(till.pace.lease - till.pace.deadline):
-        return await _settle(till, claim, NotExecuted("the lease was nearly over before anything was sent"))
+        return await _never_sent(till, claim)
     return await send_and_settle(till, claim)
 
 
-async def _begin(till: Till, purchase_id: str) -> Claim | None:
-    """PLANNED -> SENDING, durable before the first byte leaves. None when somebody else has it.
+async def begin(till: Till, purchase_id: str) -> Claim | None:
+    """PLANNED -> SENDING, durable before the first byte leaves. None when somebody else has it, or buying is stopped.
 
     A commit whose answer is lost is not repeated: the sweep will find the row as it is, and look before it sends.
     """
@@ -48,12 +70,18 @@ async def _begin(till: Till, purchase_id: str) -> Claim | None:
         row = await lock_purchase(tx, purchase_id)
         if row is None or row["state"] != State.PLANNED or row["carrier"] not in till.carriers:
             return None
-        return await take_to_send(tx, till, claim_of(row, till))
+        claim = claim_of(row, till)
+        if await is_stopped(tx):
+            later = till.real() + till.pace.scaled(till.pace.look_again)
+            await move(tx, till, claim, State.PLANNED, sends=claim.sends, sent=claim.sent, next_at=later)
+            return None
+        return await take_to_send(tx, till, claim)
 
     return await till.store.write(unit)
 
 
 async def take_to_send(tx: Tx, till: Till, claim: Claim) -> Claim | None:
+    """Whatever the state was: SENDING, with a lease of our own. None when somebody else was first."""
     now = till.real()
     taken = replace(
         claim,
@@ -61,23 +89,31 @@ async def take_to_send(tx: Tx, till: Till, claim: Claim) -> Claim | None:
         fence=claim.fence + 1,
         sends=claim.sends + 1,
         sent=now,
-        record=replace(claim.record, looks=0, misses=0),
+        record=record_to_send(claim.record),
     )
     lease = now + till.pace.scaled(till.pace.lease)
     moved = await move(tx, till, claim, State.SENDING, taken.record, sends=taken.sends, sent=now, lease=lease)
     return taken if moved else None
 
 
+async def _never_sent(till: Till, claim: Claim) -> State:
+    """The lease was nearly over before anything was sent: somebody else may do it."""
+    record = replace(claim.record, why="the lease was nearly over before anything was sent")
+    state = State.PLANNED if claim.sends == 1 else State.UNKNOWN
+    return await conclude(till, claim, After(state, record, claim.sends - 1, 0.0))
+
+
 async def send_and_settle(till: Till, claim: Claim) -> State:
     try:
-        outcome = await _send(till, claim)
+        outcome = await send(till, claim)
     except asyncio.CancelledError:
-        await _to_the_end(_settle(till, claim, Unknown("the sender was stopped during the send")))
+        await to_the_end(_settle(till, claim, Unknown("the sender was stopped during the send")))
         raise
-    return await _to_the_end(_settle(till, claim, outcome))
+    points.crash_point("buy.after_send")
+    return await to_the_end(_settle(till, claim, outcome))
 
 
-async def _send(till: Till, claim: Claim) -> PurchaseOutcome:
+async def send(till: Till, claim: Claim) -> PurchaseOutcome:
     """The call itself. Whatever is not an outcome is Unknown: only a carrier's answer proves anything."""
     try:
         async with asyncio.timeout(till.pace.scaled(till.pace.deadline)):
@@ -91,110 +127,114 @@ async def _send(till: Till, claim: Claim) -> PurchaseOutcome:
 
 async def _settle(till: Till, claim: Claim, outcome: PurchaseOutcome) -> State:
     """What the send brought, in one commit. Only whoever still holds the fence may say anything but "bought"."""
-    match outcome:
-        case Bought(label):
-            return await keep(till, claim, (label,))
-        case Rejected():
-            # after an earlier send a refusal may be about the first one's success: it proves nothing
-            state = State.REJECTED if claim.sends == 1 else State.NEEDS_HUMAN
-            record = replace(
-                claim.record, why=outcome.message, code=outcome.code, request_id=outcome.request_id, unreached=0
-            )
-            return await conclude(till, claim, state, record, wait=0.0 if state is State.REJECTED else None)
-        case NotExecuted():
-            return await _postpone(till, claim, outcome)
-        case Unknown():
-            record = replace(claim.record, why=outcome.why, unreached=0)
-            return await conclude(till, claim, State.UNKNOWN, record, wait=next_look(till.pace, 0.0))
-        case _:
-            assert_never(outcome)
+    if isinstance(outcome, Bought):
+        return await keep(till, claim, (outcome.label,))
+    return await conclude(till, claim, after_send(till.pace, claim.record, claim.sends, outcome))
 
 
-async def _postpone(till: Till, claim: Claim, outcome: NotExecuted) -> State:
-    """This send never reached the carrier: it does not count, and the same bytes go again later."""
-    record = replace(claim.record, why=outcome.why, unreached=claim.record.unreached + 1)
-    sends = claim.sends - 1
-    wait = backoff(till.pace, record.unreached, outcome.retry_after)
-    if sends == 0:
-        return await conclude(till, claim, State.PLANNED, record, wait=wait, sends=0)
-    # an earlier send is still open: the looks that allowed this one allow the next
-    record = replace(record, misses=till.pace.misses)
-    return await conclude(till, claim, State.UNKNOWN, record, wait=wait, sends=sends)
-
-
-async def conclude(
-    till: Till, claim: Claim, state: State, record: Record, *, wait: float | None = None, sends: int | None = None
-) -> State:
+async def conclude(till: Till, claim: Claim, after: After) -> State:
     """Everything but a label, fenced; the state as it is when somebody else was first."""
 
     async def unit(tx: Tx) -> State:
-        next_at = None if wait is None else till.real() + wait
-        count = claim.sends if sends is None else sends
-        if not await move(tx, till, claim, state, record, sends=count, sent=claim.sent, next_at=next_at):
+        next_at = None if after.wait is None else till.real() + after.wait
+        sent = claim.sent if after.sends else 0.0
+        if not await move(tx, till, claim, after.state, after.record, sends=after.sends, sent=sent, next_at=next_at):
             row = await find_purchase(tx, claim.intent.id)
             assert row is not None
             return State(row["state"])
-        if state in (State.UNKNOWN, State.NEEDS_HUMAN):
-            await say_unknown(tx, till, claim, state, record)
-        return state
+        if after.state in (State.UNKNOWN, State.NEEDS_HUMAN):
+            await say_unknown(tx, till, claim, after.state, after.record)
+        return after.state
 
     return await write_surely(till.store, unit)
 
 
-async def keep(till: Till, claim: Claim, found: tuple[Label, ...]) -> State:
+# --------------------------------------------------------------------------------------------------- labels that exist
+
+
+async def keep(till: Till, claim: Claim, found: Sequence[Label]) -> State:
     """Labels that are proved to exist: one becomes the purchase's label, any other is one too many and told to ops.
 
     A label is proof whoever holds the fence; the row's lock and its state decide who is first.
     """
-    sealed = {label.number: _documents(label, till.sealer) for label in found}
+    papers = {label.number: _papers(label, till.sealer) for label in found}
+    by_number = {label.number: label for label in found}
 
     async def unit(tx: Tx) -> State:
         row = await lock_purchase(tx, claim.intent.id)
         assert row is not None
         now = claim_of(row, till)
-        labels = await labels_of(tx, claim.intent.id)
-        live = next((label["number"] for label in labels if label["state"] == "live"), None)
+        known = {label["number"]: label["state"] for label in await labels_of(tx, claim.intent.id)}
+        sorted = sort_labels([*by_number], known, now.state in PROVABLE)
         state = now.state
-        for label in found:
-            if live is None and state in PROVABLE:
-                state = await _adopt(tx, till, now, label, sealed[label.number])
-                live = label.number
-            elif label.number != live:
-                await _keep_surplus(tx, till, now, label, sealed[label.number])
+        if sorted.own in by_number and now.state in PROVABLE:
+            state = await _adopt(tx, till, now, by_number[sorted.own], papers[sorted.own])
+        for number in sorted.surplus:
+            await _keep_surplus(tx, till, now, by_number[number], papers[number])
+        points.crash_point("settle.inside")
         return state
 
-    return await write_surely(till.store, unit)
+    state = await write_surely(till.store, unit)
+    points.crash_point("settle.after")
+    return state
 
 
-async def _adopt(tx: Tx, till: Till, claim: Claim, label: Label, documents: "Documents") -> State:
+async def _adopt(tx: Tx, till: Till, claim: Claim, label: Label, papers: Sequence[Paper]) -> State:
     """The purchase's label: its row, its sealed documents, its price, and the notice."""
-    intent = claim.intent
-    row = await _enter_label(tx, till, claim, label, "live", documents)
+    intent, most = claim.intent, claim.intent.most
+    dear = label.price is not None and most is not None and label.price.amount > most
+    why = f"it costs {label.price}, and {most} is the most it may cost" if dear else ""
+    row = await _enter_label(tx, till, claim, label, LabelState.HELD if dear else LabelState.LIVE, why, papers)
     if row["purchase_id"] != intent.id:
-        record = replace(claim.record, why=f"the carrier gave {label.number}, which another label has", number="")
-        await move(tx, till, claim, State.NEEDS_HUMAN, record, sends=claim.sends, sent=claim.sent)
-        await say_unknown(tx, till, claim, State.NEEDS_HUMAN, record)
-        return State.NEEDS_HUMAN
+        why = f"the carrier gave {label.number}, which another label has"
+        return await _to_a_person(tx, till, claim, replace(claim.record, why=why, number=""))
+    if row["state"] == LabelState.HELD:
+        return await _to_a_person(tx, till, claim, replace(claim.record, why=row["note"], number=label.number))
+    if not await formats_of(tx, row["id"]):
+        return await _wait_for_paper(tx, till, claim, label.number)
     record = replace(claim.record, number=label.number, why="")
     await move(tx, till, claim, State.BOUGHT, record, sends=claim.sends, sent=claim.sent, next_at=till.real())
-    data = {
-        **intent.about,
-        "purchase_id": intent.id,
-        "reference": intent.prepared.reference,
-        "carrier": intent.carrier,
-        "number": label.number,
-        "price": str(label.price.amount) if label.price else None,
-        "currency": label.price.currency if label.price else None,
-        "formats": [document[0] for document in documents],
-    }
-    name = f"label/{label.number}"
-    await say(tx, subject=intent.subject, name=name, type="label.purchased", at=till.clock.now(), data=data)
+    await say_purchased(tx, till, claim, row)
     return State.BOUGHT
 
 
-async def _keep_surplus(tx: Tx, till: Till, claim: Claim, label: Label, documents: "Documents") -> None:
+async def say_purchased(tx: Tx, till: Till, claim: Claim, label: Row) -> None:
+    data = {
+        **claim.intent.about,
+        "purchase_id": claim.intent.id,
+        "reference": claim.intent.prepared.reference,
+        "carrier": claim.intent.carrier,
+        "number": label["number"],
+        "price": label["price"] or None,
+        "currency": label["currency"] or None,
+        "formats": await formats_of(tx, label["id"]),
+    }
+    name = f"label/{label['number']}"
+    await say(tx, subject=claim.intent.subject, name=name, type="label.purchased", at=till.clock.now(), data=data)
+
+
+async def _wait_for_paper(tx: Tx, till: Till, claim: Claim, number: str) -> State:
+    """The number is known and its document is not: it is looked for, and nothing is ever sent again."""
+    record = replace(
+        claim.record, number=number, looks=claim.record.looks + 1, why=f"label {number} came without a document"
+    )
+    if record.looks >= till.pace.papers:
+        return await _to_a_person(tx, till, claim, record)
+    next_at = till.real() + next_look(till.pace, till.real() - claim.sent)
+    await move(tx, till, claim, State.UNKNOWN, record, sends=claim.sends, sent=claim.sent, next_at=next_at)
+    await say_unknown(tx, till, claim, State.UNKNOWN, record)
+    return State.UNKNOWN
+
+
+async def _to_a_person(tx: Tx, till: Till, claim: Claim, record: Record) -> State:
+    await move(tx, till, claim, State.NEEDS_HUMAN, record, sends=claim.sends, sent=claim.sent)
+    await say_unknown(tx, till, claim, State.NEEDS_HUMAN, record)
+    return State.NEEDS_HUMAN
+
+
+async def _keep_surplus(tx: Tx, till: Till, claim: Claim, label: Label, papers: Sequence[Paper]) -> None:
     """A label that this purchase must not have: kept, so that it can be voided, and told to ops."""
-    await _enter_label(tx, till, claim, label, "surplus", documents)
+    await _enter_label(tx, till, claim, label, LabelState.SURPLUS, "one too many for its purchase", papers)
     await say(
         tx,
         subject=claim.intent.subject,
@@ -210,7 +250,11 @@ async def _keep_surplus(tx: Tx, till: Till, claim: Claim, label: Label, document
     )
 
 
-async def _enter_label(tx: Tx, till: Till, claim: Claim, label: Label, state: str, documents: "Documents") -> Row:
+async def _enter_label(
+    tx: Tx, till: Till, claim: Claim, label: Label, state: LabelState, note: str, papers: Sequence[Paper]
+) -> Row:
+    """The label's row, its documents and its line of money; the row that is there when the number was known."""
+    price, now_us = label.price, to_us(till.clock.now())
     row = await add_label(
         tx,
         {
@@ -219,26 +263,40 @@ async def _enter_label(tx: Tx, till: Till, claim: Claim, label: Label, state: st
             "number": label.number,
             "shipment_id": label.shipment_id,
             "state": state,
-            "price": str(label.price.amount) if label.price else "",
-            "currency": label.price.currency if label.price else "",
-            "bought_us": to_us(till.clock.now()),
+            "price": str(price.amount) if price else "",
+            "currency": price.currency if price else "",
+            "bought_us": now_us,
+            "note": note,
+            "since_us": real_us(till.real()),
         },
     )
-    if row["purchase_id"] == claim.intent.id:
-        for format, sealed, digest, size in documents:
-            await add_document(tx, row["id"], format=format, sealed=sealed, digest=digest, size=size)
+    if row["purchase_id"] != claim.intent.id:
+        return row
+    for paper in papers:
+        await add_document(
+            tx, row["id"], format=paper.format, sealed=paper.sealed, digest=paper.digest, size=paper.size
+        )
+    note = "" if price else "found again at the carrier, which did not state the price"
+    amount, currency = (str(price.amount), price.currency) if price else ("", "")
+    await add_money(
+        tx, row["id"], name="price", kind="price", amount=amount, currency=currency, note=note, at_us=now_us
+    )
+    if price and state is not LabelState.SURPLUS:
+        await set_spend(tx, claim.intent.id, hundredths(max(price.amount, Decimal(0))))
     return row
 
 
-def _documents(label: Label, sealer: Sealer) -> Documents:
-    """A label's documents as they are kept: format, sealed bytes, digest and size of the plain ones."""
-    return [
-        (format, sealer.seal(plain), hashlib.sha256(plain).hexdigest(), len(plain))
-        for format, plain in label.documents.items()
-    ]
+def _papers(label: Label, sealer: Sealer) -> tuple[Paper, ...]:
+    """A label's documents as they are kept; what is not what it says it is, or too large, is left out."""
+    good = [(format, plain) for format, plain in label.documents.items() if is_paper(format, plain)]
+    if len(good) < len(label.documents):
+        log.warning("a label's document is not what it says", extra={"formats": [*label.documents]})
+    return tuple(
+        Paper(format, sealer.seal(plain), hashlib.sha256(plain).hexdigest(), len(plain)) for format, plain in good
+    )
 
 
-async def _to_the_end(work: Coroutine[Any, Any, T]) -> T:
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """Finish the work though the caller is cancelled meanwhile; the cancellation comes after it."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

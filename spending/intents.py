@@ -9,22 +9,34 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from uuid import uuid4
 
 import msgspec
 
 from carriers.contract import Carrier, Prepared
 from fleet.clocks import Clock, to_us
-from spending.machine import Pace, Record, State
+from spending import points
+from spending.brakes import Limits, admit
+from spending.machine import Pace, Record, State, next_audit
 from store.engine import Row, Store, Tx
 from store.outbox import say
-from store.purchases import add_purchase, find_purchase, lock_purchase, move_purchase
+from store.purchases import add_purchase, find_purchase, lock_purchase, move_purchase, set_spend
 from store.sealing import Sealer
+
+VOID = "void"
+
+
+def _endless() -> int:
+    return 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
 class Till:
-    """What buying needs: where intents are kept, who sells, and how long to wait. `real` is the clock of leases."""
+    """What buying needs: where intents are kept, who sells, how long to wait and how much may be spent.
+
+    `real` is the clock of leases; `free` says how many bytes the disk has left.
+    """
 
     store: Store
     sealer: Sealer
@@ -33,6 +45,8 @@ class Till:
     pace: Pace = field(default_factory=Pace)
     real: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
+    limits: Limits = field(default_factory=Limits)
+    free: Callable[[], int] = _endless
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,8 @@ class Intent:
     generation: int
     prepared: Prepared
     about: Mapping[str, str]
+    caller: str = ""  # whose API key asked: the spend caps count by it
+    most: Decimal | None = None  # what it may cost; set when it is planned
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,7 @@ class Claim:
     sends: int
     sent: float
     record: Record
+    admitted: float = 0.0
 
 
 def new_purchase_id() -> str:
@@ -70,8 +87,15 @@ def new_reference() -> str:
 
 
 async def plan(tx: Tx, till: Till, intent: Intent) -> None:
-    """Keep the intent with its exact bytes, in the transaction of whoever wants the label."""
-    prepared, now_us = intent.prepared, to_us(till.clock.now())
+    """Keep the intent with its exact bytes, in the transaction of whoever wants it. Raises Braked for a label.
+
+    A void saves money: no brake holds it.
+    """
+    points.crash_point("plan.before")
+    prepared, now_us, real = intent.prepared, to_us(till.clock.now()), till.real()
+    is_void = prepared.operation == VOID
+    spend = 0 if is_void else await admit(tx, till, intent.subject, intent.caller)
+    audit = None if is_void else next_audit(till.pace, 0.0)
     kept = {
         "operation": prepared.operation,
         "method": prepared.method,
@@ -79,6 +103,7 @@ async def plan(tx: Tx, till: Till, intent: Intent) -> None:
         "headers": dict(prepared.headers),
         "reference": prepared.reference,
         "about": dict(intent.about),
+        "most": None if is_void else str(till.limits.label),
     }
     await add_purchase(
         tx,
@@ -94,9 +119,13 @@ async def plan(tx: Tx, till: Till, intent: Intent) -> None:
             "body": till.sealer.seal(prepared.body),  # it holds the customer's address
             "body_digest": hashlib.sha256(prepared.body).hexdigest(),
             # whoever planned it sends it at once; the sweep only when that one died
-            "next_us": real_us(till.real() + till.pace.scaled(till.pace.looks[0])),
+            "next_us": real_us(real + till.pace.scaled(till.pace.looks[0])),
             "created_us": now_us,
             "updated_us": now_us,
+            "caller": intent.caller,
+            "spend": spend,
+            "admitted_us": real_us(real),
+            "audit_us": None if audit is None else real_us(real + audit),
         },
     )
 
@@ -132,9 +161,20 @@ def claim_of(row: Row, till: Till) -> Claim:
     if hashlib.sha256(body).hexdigest() != row["body_digest"]:
         raise ValueError(f"the bytes of purchase {row['id']} are not those that were planned")
     prepared = Prepared(kept["operation"], kept["method"], kept["path"], kept["headers"], body, kept["reference"])
-    intent = Intent(row["id"], row["carrier"], row["subject"], row["generation"], prepared, kept["about"])
+    most = kept.get("most")
+    intent = Intent(
+        id=row["id"],
+        carrier=row["carrier"],
+        subject=row["subject"],
+        generation=row["generation"],
+        prepared=prepared,
+        about=kept["about"],
+        caller=row["caller"],
+        most=Decimal(most) if most else None,
+    )
     record = msgspec.json.decode(row["outcome"], type=Record)
-    return Claim(intent, State(row["state"]), row["fence"], row["attempt"], (row["sent_us"] or 0) / 1e6, record)
+    sent, admitted = ((row[name] or 0) / 1e6 for name in ("sent_us", "admitted_us"))
+    return Claim(intent, State(row["state"]), row["fence"], row["attempt"], sent, record, admitted)
 
 
 async def move(
@@ -150,7 +190,7 @@ async def move(
     next_at: float | None = None,
 ) -> bool:
     """Change a purchase that is still as claimed; the fence moves with every change."""
-    return await move_purchase(
+    moved = await move_purchase(
         tx,
         claim.intent.id,
         claim.state,
@@ -166,6 +206,9 @@ async def move(
             "updated": to_us(till.clock.now()),
         },
     )
+    if moved and state in (State.REJECTED, State.CANCELLED):
+        await set_spend(tx, claim.intent.id, 0)
+    return moved
 
 
 async def say_unknown(tx: Tx, till: Till, claim: Claim, state: State, record: Record) -> None:

@@ -4,12 +4,15 @@ source: design/labels-never-twice.md, protocol 6: a hit ends it at once; a miss 
 """
 
 import asyncio
-from dataclasses import replace
 
 from carriers.contract import CarrierError
+from spending import points
+from spending.brakes import is_stopped
 from spending.buying import buy, conclude, keep, send_and_settle, take_to_send
-from spending.intents import Claim, Till, claim_of, move, real_us, state_of
-from spending.machine import State, after_looks, after_miss, next_look
+from spending.intents import VOID, Claim, Till, claim_of, move, real_us, state_of
+from spending.machine import After, Pace, State, after_death, after_nothing_found
+from spending.replays import pace_for
+from spending.voiding import resume_void
 from store.engine import Row, Tx
 from store.purchases import due_purchases
 
@@ -26,13 +29,13 @@ async def resolve(till: Till, limit: int = 20) -> int:
 
 async def _take_up(till: Till, row: Row) -> State:
     claim = claim_of(row, till)
+    if row["operation"] == VOID:
+        return await resume_void(till, claim)
     match claim.state:
         case State.PLANNED:
             return await buy(till, claim.intent.id)
         case State.SENDING:
-            # whoever sent it is gone: it may have reached the carrier
-            record = replace(claim.record, why="the sender ended without saying how the send ended")
-            return await conclude(till, claim, State.UNKNOWN, record, wait=0.0)
+            return await conclude(till, claim, after_death(claim.record, claim.sends))
         case _:
             return await _look(till, claim)
 
@@ -40,31 +43,45 @@ async def _take_up(till: Till, row: Row) -> State:
 async def _look(till: Till, claim: Claim) -> State:
     """Ask the carrier for what it holds under our name: finding it settles all, not finding it must be proved."""
 
-    async def take(tx: Tx) -> bool:
+    async def take(tx: Tx) -> Claim | None:
         lease = till.real() + till.pace.scaled(till.pace.lease)
-        return await move(tx, till, claim, State.UNKNOWN, sends=claim.sends, sent=claim.sent, next_at=lease)
+        return await taken(tx, till, claim, lease)
 
-    if not await till.store.write(take):
+    mine = await till.store.write(take)
+    if mine is None:
         return await state_of(till, claim.intent.id)
-    mine = replace(claim, fence=claim.fence + 1)
+    points.crash_point("look.after_take")
     try:
         async with asyncio.timeout(till.pace.scaled(till.pace.deadline)):
             found = await till.carriers[claim.intent.carrier].find(claim.intent.prepared)
     except (CarrierError, TimeoutError) as error:
         # a look that was not answered is no look
         wait = max(getattr(error, "retry_after", None) or 0.0, till.pace.scaled(till.pace.look_again))
-        return await conclude(till, mine, State.UNKNOWN, claim.record, wait=wait)
+        return await conclude(till, mine, After(State.UNKNOWN, claim.record, claim.sends, wait))
+    points.crash_point("look.after_find")
     if found:
         return await keep(till, mine, found)
-    return await _after_miss(till, mine)
+    return await _nothing_found(till, mine)
 
 
-async def _after_miss(till: Till, claim: Claim) -> State:
-    since_sent = till.real() - claim.sent
-    record = after_miss(till.pace, claim.record, since_sent)
-    state = after_looks(till.pace, record, claim.sends)
-    if state is not State.SENDING:
-        wait = next_look(till.pace, since_sent) if state is State.UNKNOWN else None
-        return await conclude(till, claim, state, record, wait=wait)
-    taken = await till.store.write(lambda tx: take_to_send(tx, till, claim))
-    return await send_and_settle(till, taken) if taken else await state_of(till, claim.intent.id)
+async def taken(tx: Tx, till: Till, claim: Claim, lease: float) -> Claim | None:
+    """The claim under a fence of our own, due for nobody else before the lease is over. None: somebody was first."""
+    if not await move(tx, till, claim, claim.state, sends=claim.sends, sent=claim.sent, next_at=lease):
+        return None
+    return Claim(claim.intent, claim.state, claim.fence + 1, claim.sends, claim.sent, claim.record, claim.admitted)
+
+
+async def _nothing_found(till: Till, claim: Claim) -> State:
+    pace: Pace = await till.store.read(lambda tx: pace_for(tx, till, claim.intent.carrier))
+    after = after_nothing_found(pace, claim.record, claim.sends, till.real() - claim.sent)
+    if after.state is not State.SENDING:
+        return await conclude(till, claim, after)
+
+    async def unit(tx: Tx) -> Claim | None:
+        return None if await is_stopped(tx) else await take_to_send(tx, till, claim)
+
+    again = await till.store.write(unit)
+    if again is None:
+        return await state_of(till, claim.intent.id)
+    points.crash_point("resend.after_intent")
+    return await send_and_settle(till, again)

@@ -144,9 +144,7 @@ _MONEY = statement(
     )
 )
 _MONEY_OF = statement(select(money).where(money.c.label_id == bindparam("label_id")).order_by(money.c.id))
-_SET_SPEND = statement(
-    update(purchases).where(purchases.c.id == bindparam("of")).values(spend=bindparam("to_spend"))
-)
+_SET_SPEND = statement(update(purchases).where(purchases.c.id == bindparam("of")).values(spend=bindparam("to_spend")))
 _SPENT_ON = statement(
     select(func.coalesce(func.sum(purchases.c.spend), 0).label("spent")).where(
         purchases.c.subject == bindparam("subject")
@@ -223,7 +221,7 @@ _LABEL_COUNTS = statement(
 )
 _MONEY_LINES = statement(
     select(
-        labels.c.carrier, labels.c.number, labels.c.state, purchases.c.subject, purchases.c.reference,
+        money.c.id, labels.c.carrier, labels.c.number, labels.c.state, purchases.c.subject, purchases.c.reference,
         money.c.kind, money.c.name, money.c.amount, money.c.currency, money.c.note, money.c.at_us,
     )
     .join(labels, labels.c.id == money.c.label_id)

@@ -94,6 +94,9 @@ def _s(
     return Step(word, where, day, time.fromisoformat(at), wait, more, again, keep)
 
 
+# What happens after the sender asks for a parcel back, counted from that day. Source: facts/ups.md 7.4.
+ASKED_BACK, WITHDRAWN = "asked_back", "withdrawn"
+
 LABEL = _s("label", FROM, 0, "00:00:00")  # the label is made the moment the parcel starts, whatever the hour
 
 UPS_TO_HUB: Steps = (
@@ -165,8 +168,16 @@ def _visited(*visits: int, by: str = "deliver") -> Outcome:
     return Outcome("out", "delivered", visits, ended_by=by)
 
 
+RECALLED = Outcome("back", "delivered", (), False, "arrived", "recalled_by_shipper", "home")
+RECALL: Steps = _ups_home(0, turn="recalled")
+
+
 def _home(reason: str, *visits: int | None, final: bool = False) -> Outcome:
     return Outcome("back", "delivered", visits, final, "arrived", reason, "home")
+
+
+def _ended(leg: str, status: str, case: str, reason: str, *visits: int, final: bool = False, by: str = "") -> Outcome:
+    return Outcome(leg, status, visits, final, case, reason, by)
 
 
 def _journey(
@@ -198,6 +209,21 @@ _UPS = (
         *UPS_OUT, _s("wrong_address", D, 3, "10:02:50"), *_ups_home(3))),
     _journey(UPS, "unclaimed", _home("unclaimed", 3), (
         *UPS_OUT, _s("miss", D, 3, "13:00:36"), _s("held", DH, 4, "09:10:05", keep=7), *_ups_home(4, 8))),
+    _journey(UPS, "final_attempt_no_return_scan",
+        _ended("out", "undeliverable", "expected", "failed_delivery_attempts", 3, 4, 5, final=True), (
+        *UPS_OUT, _s("miss_first", D, 3, "12:01:08", again=1), _s("out", D, 4, "08:20:31"),
+        _s("miss_second", D, 4, "14:15:03", again=1), _s("out", D, 5, "08:31:12"), _s("miss_final", D, 5, "16:40:44"))),
+    _journey(UPS, "return_under_way", _ended("back", "in_transit", "under_way", "refused"), (
+        *UPS_OUT, _s("refuse", D, 3, "11:20:19"), *_ups_home(3)[:3])),
+    _journey(UPS, "address_corrected", _ended(
+        "out", "delivered", "cancelled", "insufficient_address", by="deliver"), (
+        *UPS_OUT, _s("wrong_address", D, 3, "10:02:50"), _s("corrected", DH, 3, "16:44:02", again=1),
+        _s("out", D, 4, "08:20:31"), _s("deliver", D, 4, "11:47:02"))),
+    _journey(UPS, "recalled_by_shipper", RECALLED, (
+        *UPS_WAY, _s(ASKED_BACK, DH, 3, "06:50:12"), *_ups_home(3, turn="recalled"))),
+    _journey(UPS, "recall_withdrawn", _ended("out", "delivered", "cancelled", "recalled_by_shipper", by="deliver"), (
+        *UPS_WAY, _s("recalled", DH, 3, "06:50:12"), _s(WITHDRAWN, DH, 3, "13:05:38"),
+        _s("out", D, 4, "08:20:31"), _s("deliver", D, 4, "11:47:02"))),
     _journey(UPS, "access_point_collected", _visited(3, by="collected"), (
         *UPS_OUT, _s("miss_to_point", D, 3, "12:30:18"), _s("at_point", D, 3, "17:45:53", keep=7),
         _s("collected", D, 5, "18:10:09"))),
@@ -233,6 +259,14 @@ _USPS = (
     _journey(USPS, "unclaimed", _home("unclaimed", 4), (
         *USPS_OUT, _s("miss", D, 4, "17:20:08", keep=15), _s("held", D, 5, "09:12:00", keep=14),
         _s("reminder", D, 4, "06:00:00", wait=5, keep=10), *_usps_home(4, 15, turn="unclaimed"))),
+    _journey(USPS, "refused_no_return_scan", _ended("out", "undeliverable", "expected", "refused"), (
+        *USPS_OUT, _s("refuse", D, 4, "11:20:19"))),
+    _journey(USPS, "return_under_way", _ended("back", "in_transit", "under_way", "insufficient_address"), (
+        *USPS_WAY, _s("wrong_address", D, 4, "10:02:50"), *_usps_home(4)[:3])),
+    _journey(USPS, "address_corrected", _ended(
+        "out", "delivered", "cancelled", "insufficient_address", by="deliver"), (
+        *USPS_WAY, _s("wrong_address", D, 4, "10:02:50"), _s("forward", D, 4, "15:20:40", again=1),
+        _s("arrive", D, 5, "05:55:10"), _s("out", D, 5, "07:10:25"), _s("deliver", D, 5, "12:36:48"))),
     _journey(USPS, "weather_delay", DELIVERED, (
         *USPS_WAY, _s("weather", D, 4, "06:30:01"), _s("rescheduled", D, 4, "16:05:27", again=1),
         _s("out", D, 5, "07:05:44"), _s("deliver", D, 5, "12:36:48"))),

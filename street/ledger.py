@@ -14,7 +14,7 @@ class Line:
     seq: int
     at: str  # story time
     carrier: str
-    kind: str  # label, charge, void, refund
+    kind: str  # label, charge, void, refund, intercept, intercept_cancelled, pickup, pickup_cancelled, dispute
     number: str
     reference: str = ""
     key: str = ""

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from random import Random
 
-from street.journeys import LABEL, Journey, Step, Where, working_day
+from street.journeys import ASKED_BACK, LABEL, RECALL, UPS, WITHDRAWN, Journey, Step, Where, working_day
 from street.places import NOWHERE, Place, hubs
 
 
@@ -75,8 +75,7 @@ def tell(
 
 def _seen(journey: Journey, starts_at: datetime, origin: Place, destination: Place) -> list[Scan]:
     """The scans as they happen, each known to the carrier a few minutes later."""
-    near, middle, far = hubs(journey.carrier, origin, destination)
-    places = dict(zip(Where, (origin, near, middle, far, destination, NOWHERE), strict=True))
+    places = _places(journey.carrier, origin, destination)
     start = starts_at.astimezone(origin.clock).date()
     scans: list[Scan] = []
     for order, step in enumerate(journey.steps):
@@ -92,6 +91,60 @@ def _seen(journey: Journey, starts_at: datetime, origin: Place, destination: Pla
         at = local.astimezone(UTC)
         scans.append(Scan(step.word, at, local, place, at + timedelta(minutes=2 + order), order, again, keep))
     return scans
+
+
+def _places(carrier: str, origin: Place, destination: Place) -> dict[Where, Place]:
+    near, middle, far = hubs(carrier, origin, destination)
+    return dict(zip(Where, (origin, near, middle, far, destination, NOWHERE), strict=True))
+
+
+def recall(told: Telling, now: datetime, origin: Place, destination: Place, delivery: Delivery) -> Telling:
+    """The telling from the moment when its sender wants the parcel back: what has happened stays, then it goes home."""
+    places = _places(UPS, origin, destination)
+    far, order = places[Where.DESTINATION_HUB], 1 + max(scan.order for scan in told.scans)
+    scans = [_now(ASKED_BACK, now, far, order)]
+    for count, step in enumerate(RECALL, order + 1):
+        place = places[step.where]
+        local = datetime.combine(working_day(UPS, now.astimezone(far.clock).date(), step), step.at, place.clock)
+        at = local.astimezone(UTC)
+        scans.append(Scan(step.word, at, local, place, at + timedelta(minutes=2 + count), count))
+    return _joined(told, now, scans, delivery)
+
+
+def resume(told: Telling, before: Telling, now: datetime, delivery: Delivery) -> Telling:
+    """The telling when the wish is taken back: what was still to come comes, if need be whole weeks later."""
+    asked = next(scan for scan in told.scans if scan.word == ASKED_BACK)
+    order = 1 + max(scan.order for scan in (*told.scans, *before.scans))
+    left = sorted((scan for scan in before.scans if scan.at > asked.at and not scan.echo), key=lambda scan: scan.at)
+    weeks = timedelta(weeks=max(0, -(-(now - left[0].at) // timedelta(weeks=1))) if left else 0)
+    later = [
+        replace(
+            scan,
+            at=(local := scan.local + weeks).astimezone(UTC),
+            local=local,
+            visible_at=scan.visible_at + weeks,
+            order=order + count,
+            again=scan.again + weeks if scan.again else None,
+            keep=scan.keep + weeks if scan.keep else None,
+        )
+        for count, scan in enumerate(left, 1)
+    ]
+    return _joined(told, now, [_now(WITHDRAWN, now, asked.place, order), *later], delivery)
+
+
+def _now(word: str, now: datetime, place: Place, order: int) -> Scan:
+    at = now.replace(microsecond=0)
+    return Scan(word, at, at.astimezone(place.clock), place, at + timedelta(seconds=1), order)
+
+
+def _joined(told: Telling, now: datetime, scans: Sequence[Scan], delivery: Delivery) -> Telling:
+    """What happened until now, told as it was to be told, and then these scans."""
+    kept = [scan for scan in told.scans if scan.at <= now]
+    pushes = [push for push in told.pushes if push.scan.at <= now and push.due > now]
+    pushes += _pushes(scans, delivery, Random(len(kept)))
+    listed = sorted((*kept, *scans), key=lambda scan: (scan.at, scan.order, scan.echo), reverse=True)
+    ends = max([*(scan.visible_at for scan in listed), *(push.due for push in pushes)])
+    return Telling(tuple(listed), tuple(sorted(pushes, key=lambda push: push.due)), told.scheduled, ends)
 
 
 def _held_back(scans: Sequence[Scan], chance: Random) -> list[Scan]:

@@ -3,7 +3,7 @@
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from carriers.usps.standin import Standin as Usps
 from street.clock import StoryClock
 from street.drawing import draw
 from street.faults import Faults
-from street.journeys import JOURNEYS, Journey, journey, visit_days
+from street.journeys import JOURNEYS, RECALLED, Journey, journey, visit_days
 from street.ledger import Ledger
 from street.places import CUSTOMERS, NOWHERE, USUAL, WAREHOUSES, Place, place
 from street.queue import Queue
-from street.telling import Delivery, Scan, Telling, tell
+from street.telling import Delivery, Scan, Telling, recall, resume, tell
 from street.tokens import Tokens
 
+PAID_BY = frozenset({"pickup", "dropoff"})  # the first scan in the carrier's hands
 PURPOSES = ("order", "return", "resend", "exchange")
 
 
@@ -32,9 +33,15 @@ class Settings:
     ups_client_secret: str = ""
     ups_webhook_url: str = ""
     ups_webhook_credential: str = ""
+    ups_webhook_token_url: str = ""  # where UPS gets the token that it shows to the webhook; empty: it shows none
+    ups_webhook_client_id: str = ""
+    ups_webhook_client_secret: str = ""
+    ups_products: str = (
+        "shipping tracking track-alert delivery-intercept pickup locator address-validation time-in-transit"
+    )
     usps_client_id: str = ""
     usps_client_secret: str = ""
-    usps_scopes: str = "addresses labels payments subscriptions-tracking tracking"
+    usps_scopes: str = "addresses labels locations payments pickup subscriptions-tracking tracking"
     usps_mid: str = "901234567"
     usps_listener_url: str = ""  # who is told while nobody has subscribed
     usps_listener_secret: str = ""
@@ -75,6 +82,7 @@ class Parcel:
     references: tuple[str, ...] = ()
     made_at: float = 0.0  # monotonic
     voided: Scan | None = None
+    before_recall: Telling | None = None  # what would have happened, had the sender not asked for it back
     charge: tuple[str, str, str] | None = (
         None  # amount, currency, reference: due with the first scan in the carrier's hands
     )
@@ -200,12 +208,39 @@ class Town:
         self.ledger.add(
             self.now(), carrier, "label", number, reference=reference, key=key, amount=amount, currency=currency
         )
-        if charged:
+        if charged and amount:
             self.ledger.add(
                 self.now(), carrier, "charge", number, reference=reference, key=key, amount=amount, currency=currency
             )
-        else:
+        elif amount:
             parcel.charge = (amount, currency, reference)
+
+    def ask_back(self, number: str, amount: str, currency: str) -> None:
+        """The sender wants it back: from now on the parcel's journey leads home, and that is paid when it turns."""
+        parcel = self.parcels[number]
+        parcel.before_recall = parcel.telling
+        self._retell(parcel, recall(parcel.telling, self.now(), parcel.origin, parcel.destination, parcel.delivery))
+        parcel.charge = (amount, currency, "intercept")
+
+    def let_go(self, number: str) -> None:
+        """The sender thinks better of it, before the parcel has turned: it goes on as if nothing had been asked."""
+        parcel = self.parcels[number]
+        if parcel.before_recall is None:
+            raise ValueError(f"nobody asked {number} back")
+        self._retell(parcel, resume(parcel.telling, parcel.before_recall, self.now(), parcel.delivery))
+        parcel.before_recall, parcel.charge = None, None
+
+    def _retell(self, parcel: Parcel, telling: Telling) -> None:
+        parcel.telling = telling
+        self.queue.drop(parcel.number)
+        for push in telling.pushes:
+            self.queue.add(push.due, parcel.number, push.scan)
+
+    def book(
+        self, carrier: str, kind: str, number: str, *, reference: str = "", amount: str = "", currency: str = ""
+    ) -> None:
+        """A line in the carrier's book that is no label: an intercept, a pickup, what they cost."""
+        self.ledger.add(self.now(), carrier, kind, number, reference=reference, amount=amount, currency=currency)
 
     @staticmethod
     def _suits(carrier: str, asked: Mapping[str, str], is_return: bool) -> bool:
@@ -247,7 +282,8 @@ class Town:
         now = self.now()
         for parcel in self.parcels.values():
             if parcel.charge and any(
-                scan.word in {"pickup", "dropoff"} and scan.visible_at <= now for scan in parcel.telling.scans
+                scan.word in (PAID_BY if parcel.before_recall is None else {"recalled"}) and scan.visible_at <= now
+                for scan in parcel.telling.scans
             ):
                 amount, currency, reference = parcel.charge
                 parcel.charge = None
@@ -279,6 +315,10 @@ class Town:
 def _truth(parcel: Parcel) -> dict[str, Any]:
     outcome, script = parcel.journey.outcome, parcel.journey
     days = visit_days(script, parcel.starts_at.astimezone(parcel.origin.clock).date())
+    if parcel.before_recall:
+        seen = [scan for scan in parcel.telling.scans if scan.word.startswith("miss")]
+        days = tuple(day for day in days if day is None or day in {scan.local.date() for scan in seen})
+        outcome = replace(RECALLED, final=any(scan.word == "miss_final" for scan in seen))
     ended = next((scan for scan in parcel.telling.scans if scan.word == outcome.ended_by and not scan.echo), None)
     at = _text(ended.at) if ended else None
     status = "voided" if parcel.voided else outcome.status

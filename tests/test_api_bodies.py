@@ -1,5 +1,6 @@
 """What a stranger sends is either JSON in its strictest sense and as documented, or refused: never a 500."""
 
+import asyncio
 import gzip
 import json
 import time
@@ -135,6 +136,18 @@ async def test_an_oversize_body_is_refused_at_its_header_and_on_the_way(doors: D
     for body in (big, unstated()):
         status, problem, _ = await doors.call("POST", "/v1/follow/order", data=body, headers=JSON)
         assert (status, problem["code"]) == (413, "body_too_large")
+
+
+async def test_a_stated_size_is_refused_before_anything_is_read(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever announces too much hears 413 at once, without sending it and without being waited for."""
+    monkeypatch.setattr("api.bodies.DEADLINE", 0.5)
+    reader, writer = await asyncio.open_connection("127.0.0.1", doors.client.port)
+    head = (
+        "POST /v1/follow/order HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 999999\r\n\r\n"
+    )
+    writer.write(head.encode())
+    assert b" 413 " in await reader.readline()
+    writer.close()
 
 
 async def test_only_plain_json_is_taken(doors: Doors) -> None:

@@ -1,12 +1,13 @@
 """Returns through the real doors: the label is bought at the street's UPS once, whatever is retried."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from store.engine import Store
+from store.idempotency import purge
 from street.faults import Fault
 from street.town import Town
 from tests.doors import CANARIES, MONDAY, Doors, make_house, on_the_street, open_doors
@@ -65,6 +66,18 @@ async def test_the_same_key_buys_one_label(doors: Doors, street: tuple[Town, dic
     status, problem, _ = await doors.call("POST", "/v1/returns", json=other, headers=key)
     assert (status, problem["code"]) == (422, "idempotency_key_reused")
     assert labels_sold(street[0]) == 1
+
+
+async def test_a_crash_between_buying_and_answering_buys_no_second_label(
+    doors: Doors, street: tuple[Town, dict[str, Any]]
+) -> None:
+    """The answer was never stored; the same key is still the same return, with the same label."""
+    key = {"Idempotency-Key": "form-77"}
+    _, made, _ = await doors.call("POST", "/v1/returns", json=ASKED, headers=key)
+    await doors.house.store.write(lambda tx: purge(tx, datetime(2100, 1, 1, tzinfo=UTC)))
+    status, again, headers = await doors.call("POST", "/v1/returns", json=ASKED, headers=key)
+    assert (status, again["return_number"]) == (201, made["return_number"])
+    assert "Idempotent-Replayed" not in headers and labels_sold(street[0]) == 1
 
 
 async def test_an_unknown_purchase_is_a_202(doors: Doors, street: tuple[Town, dict[str, Any]]) -> None:

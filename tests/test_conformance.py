@@ -279,7 +279,7 @@ def test_a_request_is_one_the_carrier_takes(name: str, operation: Operation, bod
 
 
 def test_the_walk_tells_every_journey_in_every_delivery() -> None:
-    """29 journeys in five deliveries: none without a poll, none but `never` without a push."""
+    """Every journey in five deliveries: none without a poll, none but `never` without a push."""
     walk = walked()
     for number, parcel in walk.parcels.items():
         assert walk.polls[number], (parcel.journey.name, parcel.delivery)

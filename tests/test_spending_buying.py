@@ -214,14 +214,29 @@ async def test_after_two_resends_a_person_decides(store):
     assert states == ["UNKNOWN", "NEEDS_HUMAN"]
 
 
-async def test_a_refusal_after_an_unknown_send_proves_nothing(store):
-    """The second send is refused (perhaps because the first one worked): a person decides."""
+async def test_a_refusal_after_an_unknown_send_stands_once_looking_again_finds_nothing(store):
+    """The second send is refused: until the looks after it count, that proves nothing; then it is the end."""
     seller, hands = Seller(["drop", "reject"]), Hands()
     till = till_of(store, seller, hands)
     id = await planned(till)
     await buy(till, id)
     await pass_time(till, hands, 1200, 30)
-    assert await state_of(till, id) is State.NEEDS_HUMAN
+    assert (len(seller.sent), await state_of(till, id)) == (2, State.UNKNOWN)
+    await pass_time(till, hands, 1200, 30)
+    assert (len(seller.sent), await state_of(till, id), await labels(till, id)) == (2, State.REJECTED, [])
+
+
+async def test_a_refusal_because_the_first_send_worked_is_overruled_by_looking(store):
+    """The first send's label shows only after the second was refused: it is adopted."""
+    seller, hands = Seller(["lose", "reject"], visible=False), Hands()
+    till = till_of(store, seller, hands)
+    id = await planned(till)
+    await buy(till, id)
+    await pass_time(till, hands, 1200, 30)
+    assert len(seller.sent) == 2
+    seller.visible = True
+    await pass_time(till, hands, 120, 30)
+    assert await state_of(till, id) is State.BOUGHT and len(seller.charges) == 1
 
 
 async def test_a_sender_that_died_leaves_an_unknown(store):

@@ -99,11 +99,10 @@ def test_the_record_is_the_truth_of_the_scripts() -> None:
         assert (truth["leg"], truth["status"]) == (outcome.leg, outcome.status)
         assert truth["attempts"]["count"] == len(outcome.visits) == len(truth["attempts"]["days"])
         case = truth["return_to_warehouse"]
-        assert (case is None) == (parcel.journey.is_return or outcome.leg == "out")
+        assert case == (outcome.case and {"state": outcome.case, "reason": outcome.reason})
         assert truth["bounced"] == (parcel.journey.name == "return_bounces")
-        assert bool(truth["delivered_at"]) == truth["delivered"] and bool(truth["returned_at"]) == (
-            outcome.leg == "back"
-        )
+        assert bool(truth["delivered_at"]) == truth["delivered"]
+        assert bool(truth["returned_at"]) == (outcome.ended_by == "home")
     three = next(
         truth
         for truth in walk.record.values()

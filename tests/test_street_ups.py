@@ -153,9 +153,6 @@ async def test_a_number_nobody_knows_is_an_answer() -> None:
         assert answer.json()["trackResponse"]["shipment"][0]["warnings"][0]["code"] == "TW0001"
         nowhere = await caller.http.get("/ups/api/nowhere", headers=caller.ups)
         assert (nowhere.status_code, nowhere.content) == (404, b"") and nowhere.headers["errorcode"]
-        assert (
-            await caller.http.get("/ups/api/deliveryintercept/v2/eligibility/intercept/1Z", headers=caller.ups)
-        ).status_code == 501
 
 
 async def test_a_poll_shows_only_what_the_carrier_knows_by_then() -> None:

@@ -47,6 +47,11 @@ MEANT = {
     "home": "returned_to_sender delivered",
     "deliver": "delivered",
     "void": "voided",
+    "forward": "forwarded",
+    "asked_back": "exception",
+    "recalled": "returning_to_sender",
+    "withdrawn": "exception",
+    "corrected": "exception",
 }
 ORDINAL = {"miss_first": "1", "miss_second": "2", "miss_final": "final"}
 

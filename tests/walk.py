@@ -178,12 +178,12 @@ def ups_label(reference: str = "RABCDEFGHIJKLMNOPQRSTUVWXYZ", country: str = "NL
     package = {
         "Description": "Footwear",
         "Packaging": {"Code": "02"},
-        "PackageWeight": {"UnitOfMeasurement": {"Code": "KGS"}, "Weight": "1.5"},
+        "PackageWeight": {"UnitOfMeasurement": {"Code": "LBS" if country == "US" else "KGS"}, "Weight": "1.5"},
     }
     shipment = {
         "Description": "Footwear",
         "ReturnService": {"Code": "9"},
-        "Service": {"Code": "11"},
+        "Service": {"Code": "03" if country == "US" else "11"},
         "Shipper": {
             "Name": "Shop",
             "AttentionName": "Returns",

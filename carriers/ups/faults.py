@@ -23,22 +23,32 @@ def fault(response: httpx.Response) -> CarrierError | None:
     if 200 <= status < 300:
         return None
     code, message = complaint(response)
-    said = f"UPS answered {status} {code} {message}".strip()
+    said, theirs = f"UPS answered {status} {code} {message}".strip(), request_id(response)
     if status in (401, 403):
-        return Refused(f"{said}: {PRODUCT_HINT}", code=code)
+        return Refused(f"{said}: {PRODUCT_HINT}", code=code, request_id=theirs)
     if status == 429:
-        return Busy(said, code=code, retry_after=retry_after(response) or QUIET_SECONDS)
+        return Busy(said, code=code, request_id=theirs, retry_after=retry_after(response) or QUIET_SECONDS)
     if status >= 500 or status == 408:
-        return Away(said, code=code, retry_after=retry_after(response))
+        return Away(said, code=code, request_id=theirs, retry_after=retry_after(response))
     if status == 404 or code in NOTHING_FOUND:
-        return NotFound(said, code=code)
-    return Refused(said, code=code)
+        return NotFound(said, code=code, request_id=theirs)
+    return Refused(said, code=code, request_id=theirs)
 
 
 def fault_of_the_call(response: httpx.Response) -> CarrierError | None:
     """The same where a number that UPS does not know, or does not take, is an answer and not a fault."""
     error = fault(response)
     return None if isinstance(error, NotFound) or (error and error.code in NO_VALID_NUMBER) else error
+
+
+def request_id(response: httpx.Response) -> str:
+    """What UPS's support asks for: its own id of the call, else the one we gave it.  # source: facts/ups.md 0, 7.1"""
+    theirs = response.headers.get("bkndtransid") or response.headers.get("transid")
+    return theirs or (response.request.headers.get("transid", "") if _has_request(response) else "")
+
+
+def _has_request(response: httpx.Response) -> bool:
+    return response._request is not None  # the public attribute raises where there is none
 
 
 def complaint(response: httpx.Response) -> tuple[str, str]:

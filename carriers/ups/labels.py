@@ -13,12 +13,10 @@ import msgspec
 from carriers.contract import (
     Away,
     Bought,
-    CarrierError,
     Kind,
     Label,
     LabelFormat,
     Money,
-    NotExecuted,
     NotFound,
     Prepared,
     PurchaseOutcome,
@@ -29,23 +27,18 @@ from carriers.contract import (
     Voided,
     VoidOutcome,
 )
-from carriers.door import Door, never_left, retry_after
+from carriers.door import Door
 from carriers.ups import shipment
 from carriers.ups.calls import headers
-from carriers.ups.faults import QUIET_SECONDS, complaint, complaints
 from carriers.ups.image import upright
 from carriers.ups.reading import read
+from carriers.ups.sending import refusal, send
 from carriers.ups.tracking import Tracking
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 API = "labels"
 RECOVERY = "/api/labels/v1/recovery"
-# source: design/labels-never-twice.md, step 3
-SENDING = httpx.Timeout(connect=5.0, write=10.0, read=60.0, pool=5.0)
-HARD_SECONDS = 75.0
-NOT_EXECUTED = frozenset({401, 429})
-REFUSALS = frozenset({400, 402, 403, 422})
 # No code for "no such label" is in our sources, so its words decide; all else is no miss.  # source: facts/ups.md 14
 NO_LABEL_WORDS = ("not found", "no label", "no shipment", "no record", "no package", "no match", "unable to locate")
 
@@ -136,36 +129,12 @@ class Labels:
 
     async def buy(self, prepared: Prepared) -> PurchaseOutcome:
         """Send the prepared bytes once and say what is proven; never raises but for cancellation."""
-        response = await self._send(prepared)
+        response = await send(self._door, prepared, API)
         if not isinstance(response, httpx.Response):
             return response
         if not response.is_success:
-            return _refusal(response)
+            return refusal(response)
         return await asyncio.to_thread(bought, response.content, prepared.reference)
-
-    async def _send(self, prepared: Prepared) -> httpx.Response | NotExecuted | Unknown:
-        """The answer, or what its absence proves.  # source: design/labels-never-twice.md, step 4"""
-        try:
-            await self._door.keeper.get()  # so that a failure below is the purchase's own
-        except CarrierError as error:
-            return NotExecuted(f"no token: {error}", error.retry_after or 0.0)
-        try:
-            async with asyncio.timeout(HARD_SECONDS):
-                return await self._door.once(
-                    prepared.method,
-                    prepared.path,
-                    api=API,
-                    headers=prepared.headers,
-                    content=prepared.body,
-                    timeout=SENDING,
-                )
-        except Away as error:
-            why = str(error)
-            return NotExecuted(why) if never_left(error.__cause__) else Unknown(why)
-        except CarrierError as error:  # the budget, or a token that was refused a moment later: nothing was executed
-            return NotExecuted(str(error), error.retry_after or 0.0)
-        except Exception as error:  # whatever it is, it proves nothing about the money
-            return Unknown(f"{type(error).__name__} while UPS was asked")
 
     # ------------------------------------------------------------------------------------------------------------ find
 
@@ -212,10 +181,10 @@ class Labels:
 
     async def void(self, prepared: Prepared) -> VoidOutcome:
         """Send the prepared void once. Voiding twice is safe at UPS.  # source: facts/ups.md 3.1"""
-        response = await self._send(prepared)
+        response = await send(self._door, prepared, API)
         if not isinstance(response, httpx.Response):
             return response
-        return voided(response.content, prepared.reference) if response.is_success else _refusal(response)
+        return voided(response.content, prepared.reference) if response.is_success else refusal(response)
 
 
 # ---------------------------------------------------------------------------------------------------------- the judging
@@ -262,18 +231,6 @@ def voided(body: bytes, number: str) -> VoidOutcome:
     return (
         Rejected(code, status.description or "UPS did not void it") if code == "0" else Unknown(f"void status {code!r}")
     )
-
-
-def _refusal(response: httpx.Response) -> Rejected | NotExecuted | Unknown:
-    """An answer that is no success.  # source: design/labels-never-twice.md, step 4"""
-    status = response.status_code
-    code, message = complaint(response)
-    if status in NOT_EXECUTED:
-        wait = retry_after(response) or (QUIET_SECONDS if status == 429 else 0.0)
-        return NotExecuted(f"UPS answered {status} {code} {message}".strip(), wait)
-    if status in REFUSALS and complaints(response.content):
-        return Rejected(code, message, response.headers.get("transid", ""))
-    return Unknown(f"UPS answered {status} {code} {message}".strip())
 
 
 def _price(results: _Results) -> Money | None:

@@ -178,6 +178,7 @@ SAYS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("01", "Delivered, In/At Mailbox", "Delivered"),
         ("01", "Delivered, Left with Individual", "Accepted"),
     ),
+    "forward": (("06", "Forwarded", "Alert"), ("", "Forward Processed", "Alert")),
     "weather": (("WX", "Weather Delay", "Alert"), ("", "Delivery Exception, Local Weather Delay", "Alert")),
     "rescheduled": (("71", "Rescheduled to Next Delivery Day", "Alert"),),
     "damage": (("12", "Visible Damage", "Alert"),),
