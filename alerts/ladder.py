@@ -421,6 +421,7 @@ _RULES: Mapping[str, Callable[[Notice], tuple[Decision, ...]]] = {
     "ops.unknown_code": _unknown_code,
     "ops.push_forged": _forged,
     "ops.purchase_unknown": _purchase_unknown,
+    "ops.purchase_settled": _purchase_settled,
     "ops.label_surplus": _surplus,
     "ops.label_used": _used,
     "ops.label_ghost": _ghost,

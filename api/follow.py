@@ -146,7 +146,9 @@ async def order(call: Call[Nothing, FollowOrderIn]) -> Answer:
 async def return_(call: Call[Nothing, FollowReturnIn]) -> Answer:
     """POST /v1/follow/return"""
     body = call.body
-    return await _answer(call, Question(FollowKind.RETURN, body.return_number.strip(), body.email, body.postcode))
+    return await _answer(
+        call, Question(FollowKind.RETURN, body.return_number.strip().upper(), body.email, body.postcode)
+    )
 
 
 async def _answer(call: Call[Any, Any], question: Question) -> Answer:

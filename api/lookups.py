@@ -30,7 +30,7 @@ async def look_up(house: House, question: Question, network: str, meter: Meter) 
     A refusal always does the same work and never comes sooner than the house's floor.
     """
     started = time.monotonic()
-    name = f"{question.kind.value}:{question.number.casefold()}"
+    name = f"{question.kind.value}:{question.number}"
     allowed = house.failures.allowed(name, network, weak=bool(question.postcode and not question.email))
     found = await _ask(house, question)
     if found is None or not allowed:

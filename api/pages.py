@@ -132,4 +132,5 @@ def _question(kind: FollowKind, body: bytes) -> Question:
     typed = {name: fields.get(name, "").strip() for name in _LONGEST}
     if any(len(text) > _LONGEST[name] or not text.isprintable() for name, text in typed.items()):
         return Question(kind, "")
-    return Question(kind, typed["number"], typed["email"], typed["postcode"])
+    number = typed["number"].upper() if kind is FollowKind.RETURN else typed["number"]  # ours are in capitals
+    return Question(kind, number, typed["email"], typed["postcode"])

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from carriers.contract import Address
 
@@ -22,7 +22,15 @@ Quantity = Annotated[int, Field(ge=1, le=10_000)]
 Amount = Annotated[
     Decimal,
     Field(ge=0, le=10_000_000, decimal_places=3),
-    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "maximum": 10_000_000, "multipleOf": 0.001},
+                {"type": "string", "pattern": r"^[0-9]{1,7}(\.[0-9]{1,3})?$"},
+            ],
+            "description": "An amount of money; as a string it is exact",
+        }
+    ),
 ]
 CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")]
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$", description="ISO 3166 alpha-2")]

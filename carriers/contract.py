@@ -332,6 +332,7 @@ class LabelRequest:
     is_return: bool = True
     order_numbers: tuple[str, ...] = ()
     return_number: str = ""
+    ship_day: date | None = None
     electronic_to: str = ""
     customs: tuple[CustomsLine, ...] = ()
     is_dangerous: bool = False
@@ -610,8 +611,11 @@ class Carrier(Protocol):
     def tracking_url(self, number: str) -> str: ...
     def prepare_label(self, request: LabelRequest) -> Prepared: ...
     def prepare_void(self, label_number: str, shipment_id: str) -> Prepared: ...
-    def prepare_intercept(self, number: str, reason: Reason | None) -> Prepared:
-        """The order to turn a parcel round. Raises Refused where the carrier has none, saying what to do instead."""
+    def prepare_intercept(self, number: str, reason: str | None) -> Prepared:
+        """The order to turn a parcel round. `reason` is a Reason of ours, or one of `Eligibility.reasons`.
+
+        Raises Refused where the carrier has none, saying what to do instead.
+        """
 
     # asks
     async def track(self, numbers: Sequence[str]) -> list[Payload]:

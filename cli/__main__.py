@@ -17,7 +17,9 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="API keys: make, list, revoke.", no_args_is_help=True)
 terms_app = typer.Typer(help="The shops' terms.", no_args_is_help=True)
+labels_app = typer.Typer(help="Labels: what was bought and paid, and the switch.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+app.add_typer(labels_app, name="labels")
 app.add_typer(terms_app, name="terms")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
@@ -197,6 +199,23 @@ def track(carrier: str, number: str, as_json: Json = False, data: Data = None) -
     typer.echo(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else "\n".join(lines(answer)))
 
 
+@app.command()
+def replay(
+    carrier: Annotated[str, typer.Argument(help="Only this carrier's parcel ...")] = "",
+    number: Annotated[str, typer.Argument(help="... with this number.")] = "",
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Conclude anew from the kept bytes with today's tables; what changes is announced as a correction."""
+    _call({"do": "ledger.replay", "carrier": carrier, "number": number}, as_json, data)
+
+
+@app.command()
+def codes(as_json: Json = False, data: Data = None) -> None:
+    """List the carrier codes that nobody knows, with how often they came and a sample."""
+    _call({"do": "ledger.codes"}, as_json, data)
+
+
 @keys_app.command("make")
 def keys_make(
     name: str,
@@ -205,22 +224,68 @@ def keys_make(
     data: Data = None,
 ) -> None:
     """Make an API key and print it once."""
-    _key_call({"do": "make", "name": name, "scopes": [s for s in scopes.split(",") if s]}, as_json, data)
+    _call({"do": "make", "name": name, "scopes": [s for s in scopes.split(",") if s]}, as_json, data)
 
 
 @keys_app.command("list")
 def keys_list(as_json: Json = False, data: Data = None) -> None:
     """List the API keys, without the keys themselves."""
-    _key_call({"do": "list"}, as_json, data)
+    _call({"do": "list"}, as_json, data)
 
 
 @keys_app.command("revoke")
 def keys_revoke(id: int, as_json: Json = False, data: Data = None) -> None:
     """Revoke an API key by its id."""
-    _key_call({"do": "revoke", "id": id}, as_json, data)
+    _call({"do": "revoke", "id": id}, as_json, data)
 
 
-def _key_call(call: dict[str, Any], as_json: bool, data: Path | None) -> None:
+@labels_app.command("reconcile")
+def labels_reconcile(as_json: Json = False, data: Data = None) -> None:
+    """Ask the carriers what they hold, settle what can be settled, and show every purchase, label and line of money."""
+    _call({"do": "labels.reconcile"}, as_json, data)
+
+
+@labels_app.command("stop")
+def labels_stop(
+    why: Annotated[str, typer.Option(help="Why: everybody who asks is told.")] = "", data: Data = None
+) -> None:
+    """Buy nothing from now on, also after a restart, until `homeward labels start`."""
+    _call({"do": "labels.stop", "why": why}, False, data)
+
+
+@labels_app.command("start")
+def labels_start(data: Data = None) -> None:
+    """Let buying go on."""
+    _call({"do": "labels.start"}, False, data)
+
+
+@labels_app.command("accept")
+def labels_accept(carrier: str, number: str, data: Data = None) -> None:
+    """Hand over a label that was held because it was not what was meant."""
+    _call({"do": "labels.accept", "carrier": carrier, "number": number}, False, data)
+
+
+@labels_app.command("void")
+def labels_void(carrier: str, number: str, data: Data = None) -> None:
+    """Void a label that is held, or one too many."""
+    _call({"do": "labels.void", "carrier": carrier, "number": number}, False, data)
+
+
+@labels_app.command("close")
+def labels_close(
+    id: str, why: Annotated[str, typer.Option(help="What was found at the carrier.")], data: Data = None
+) -> None:
+    """End a purchase that waits for a person: the carrier was looked at, and nothing was bought."""
+    _call({"do": "labels.close", "id": id, "why": why}, False, data)
+
+
+@labels_app.command("prove")
+def labels_prove(carrier: str, as_json: Json = False, data: Data = None) -> None:
+    """SPENDS: buy one label, send the same bytes again, and remember whether the carrier knew our key."""
+    _call({"do": "labels.prove", "carrier": carrier}, as_json, data)
+
+
+def _call(call: dict[str, Any], as_json: bool, data: Path | None) -> None:
     import asyncio
 
     from cli.control import Unable, ask_or_do

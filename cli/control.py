@@ -2,13 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from api.keys import SCOPES, issue
-from cli.settings import Settings, sealing_key
+from cli.labels import labels_call
+from cli.ledgering import ledger_call
+from cli.settings import Settings, environment, sealing_key
+from cli.wiring import Parts, has_credentials, open_parts, street_environment
 from fleet.clocks import text
 from store.engine import SQLITE, Store, open_store
 from store.keys import list_keys, revoke_key
@@ -16,7 +19,10 @@ from store.migrate import migrate
 from store.sealing import Sealer
 
 SOCKET = "control.sock"
-_LONGEST = 1 << 20
+Room = Callable[[Parts, Mapping[str, Any]], Awaitable[dict[str, Any]]]
+ROOMS: Mapping[str, Room] = {"labels": labels_call, "ledger": ledger_call}
+"""Commands that need carriers or the ledger, by the word before their dot."""
+_LONGEST = 1 << 26
 
 
 class Unable(Exception):
@@ -43,6 +49,9 @@ async def ask_or_do(settings: Settings, call: Mapping[str, Any]) -> dict[str, An
             writer.close()
             return _checked(answer)
     settings.data.mkdir(parents=True, exist_ok=True)
+    if room := _room(call):
+        async with open_parts(settings, environment_of(settings)) as parts:
+            return _checked(await room(parts, call))
     await migrate(settings.database)
     store = await open_store(settings.database)
     try:
@@ -51,13 +60,28 @@ async def ask_or_do(settings: Settings, call: Mapping[str, Any]) -> dict[str, An
         await store.close()
 
 
-async def listen(path: Path, store: Store, sealer: Sealer) -> asyncio.AbstractServer:
+def _room(call: Mapping[str, Any]) -> Room | None:
+    return ROOMS.get(str(call.get("do")).partition(".")[0]) if "." in str(call.get("do")) else None
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment, with the street's credentials in it where the street stands in for the carriers."""
+    env = environment()
+    if has_credentials(env) or not settings.street_url:
+        return env
+    return street_environment(settings.street_url, settings.url) | env
+
+
+async def listen(path: Path, parts: Parts) -> asyncio.AbstractServer:
     """Serve commands on the socket until closed. One line in, one line out."""
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             call = json.loads(await asyncio.wait_for(reader.readline(), 10))
-            answer = await do(store, sealer, call)
+            if room := _room(call):
+                answer = await room(parts, call)
+            else:
+                answer = await do(parts.store, parts.sealer, call)
         except (ValueError, TimeoutError) as error:
             answer = {"error": f"not understood: {error}"}
         writer.write(json.dumps(answer).encode() + b"\n")

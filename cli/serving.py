@@ -146,7 +146,7 @@ async def serve(settings: Settings, role: str) -> None:
         if role != "work":
             await _open_doors(stack, parts, loop)
         if role == "serve":
-            server = await listen(socket_of(settings), parts.store, parts.sealer)
+            server = await listen(socket_of(settings), parts)
             stack.callback(server.close)
         if loop:
             loop.start()

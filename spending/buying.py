@@ -144,9 +144,18 @@ async def conclude(till: Till, claim: Claim, after: After) -> State:
             return State(row["state"])
         if after.state in (State.UNKNOWN, State.NEEDS_HUMAN):
             await say_unknown(tx, till, claim, after.state, after.record)
+        elif after.state is State.REJECTED and claim.state is not State.SENDING:
+            await _say_settled(tx, till, claim)
         return after.state
 
     return await write_surely(till.store, unit)
+
+
+async def _say_settled(tx: Tx, till: Till, claim: Claim) -> None:
+    """It was unknown, and is known now: nothing was bought."""
+    data = {**claim.intent.about, "purchase_id": claim.intent.id, "carrier": claim.intent.carrier}
+    name = f"purchase/{claim.intent.id}/settled"
+    await say(tx, subject=claim.intent.subject, name=name, type="ops.purchase_settled", at=till.clock.now(), data=data)
 
 
 # --------------------------------------------------------------------------------------------------- labels that exist

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, update
 
 from store.schema import order_parcels, orders, parcels, returns, sightings, subscriptions, told
 from store.statement import statement
@@ -74,6 +74,14 @@ _TELL = statement(
         .values({name: bindparam(name) for name in ("parcel_id", "teller", "payload_digest", "received_us", "told")})
         .on_conflict_do_nothing(index_elements=["parcel_id", "teller"])
     )
+)
+_FORGET_SIGHTINGS = statement(
+    delete(sightings).where(
+        sightings.c.parcel_id == bindparam("parcel_id"), sightings.c.payload_digest == bindparam("digest")
+    )
+)
+_FORGET_TOLD = statement(
+    delete(told).where(told.c.parcel_id == bindparam("parcel_id"), told.c.payload_digest == bindparam("digest"))
 )
 _SIGHTINGS = statement(
     select(sightings.c.source, sightings.c.payload_digest, sightings.c.received_us, sightings.c.event)
@@ -348,3 +356,9 @@ async def set_subscription(tx: Tx, carrier: str, number: str, *, state: str, ren
 async def freshness(tx: Tx) -> Sequence[Row]:
     """How many live parcels each carrier has in each status, and the oldest check among them."""
     return await tx.all(_FRESHNESS)
+
+
+async def forget_tellings(tx: Tx, parcel_id: int, payload_digest: str) -> None:
+    """What one payload told of a parcel, gone: before it tells it again."""
+    await tx.run(_FORGET_SIGHTINGS, parcel_id=parcel_id, digest=payload_digest)
+    await tx.run(_FORGET_TOLD, parcel_id=parcel_id, digest=payload_digest)

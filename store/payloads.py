@@ -62,6 +62,21 @@ _COUNT_CODE = statement(
         .on_conflict_do_update(index_elements=["carrier", "code", "day"], set_={"count": unknown_codes.c.count + 1})
     )
 )
+_AGAIN = statement(update(payloads).where(payloads.c.error != "").values(read_us=None, error="", tries=0))
+_CODES = statement(
+    select(
+        unknown_codes.c.carrier,
+        unknown_codes.c.code,
+        func.min(unknown_codes.c.day).label("first_day"),
+        func.max(unknown_codes.c.day).label("last_day"),
+        func.sum(unknown_codes.c.count).label("count"),
+        func.max(unknown_codes.c.words).label("words"),
+        func.max(unknown_codes.c.payload_digest).label("digest"),
+    )
+    .group_by(unknown_codes.c.carrier, unknown_codes.c.code)
+    .order_by(unknown_codes.c.carrier, unknown_codes.c.code)
+)
+_BY_DIGEST = statement(select(payloads).where(payloads.c.digest == bindparam("digest")).limit(1))
 _BACKLOG = statement(select(func.count().label("n")).where(payloads.c.read_us.is_(None)))
 
 
@@ -119,3 +134,17 @@ async def payloads_mentioning(tx: Tx, carrier: str, number: str) -> list[Row]:
 
 async def count_unknown_code(tx: Tx, *, carrier: str, code: str, day: str, words: str, payload_digest: str) -> None:
     await tx.run(_COUNT_CODE, carrier=carrier, code=code, day=day, words=words, payload_digest=payload_digest)
+
+
+async def unread_again(tx: Tx) -> int:
+    """Hand every payload that could not be read to the work loop once more; how many."""
+    return await tx.run(_AGAIN)
+
+
+async def list_unknown_codes(tx: Tx) -> list[Row]:
+    """Every code nobody knew: since when, until when, how often, in which words, with a sample's digest."""
+    return list(await tx.all(_CODES))
+
+
+async def payload_named(tx: Tx, digest: str) -> Row | None:
+    return await tx.one(_BY_DIGEST, digest=digest)

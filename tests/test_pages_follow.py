@@ -203,7 +203,7 @@ async def test_a_return_is_followed(browser: Browser, doors: Doors, street: tupl
     status, made, _ = await doors.call("POST", "/v1/returns", json=asked)
     assert status == 201
     page = await open_page(browser, doors, "/follow/return", PHONE)
-    await look_up(page, made["return_number"], postcode="1015 cj")
+    await look_up(page, made["return_number"].lower(), postcode="1015 cj")
     assert await page.locator("h1").inner_text() == "Your label is ready"
     text = await page.locator("main").inner_text()
     assert made["return_number"] in text and "hand the parcel to the carrier" in text

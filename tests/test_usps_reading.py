@@ -163,6 +163,18 @@ def test_a_facility_has_a_name_and_no_country() -> None:
             "2026-06-04T20:00:00+00:00",
             "2026-06-04T13:00:00-07:00",
         ),
+        # an offset of nothing is the Z again: the distance of both times says more
+        (
+            {"eventTimestamp": "2026-06-04T13:00:00+00:00", "GMTTimestamp": "2026-06-04T20:00:00Z"},
+            "2026-06-04T20:00:00+00:00",
+            "2026-06-04T13:00:00-07:00",
+        ),
+        # a bare date in the place of the instant is none
+        (
+            {"eventTimestamp": "2026-06-04T13:00:00-07:00", "GMTTimestamp": "2026-06-04"},
+            "2026-06-04T20:00:00+00:00",
+            "2026-06-04T13:00:00-07:00",
+        ),
         # a stamp whose seconds are not the instant's: the instant rules
         (
             {"eventTimestamp": "2026-06-04T13:00:00-07:00", "GMTTimestamp": "2026-06-04T20:00:41Z"},

@@ -98,7 +98,7 @@ class Ledger:
         row = await self.store.write(fetch)
         if row is None or row["read_us"] is not None:
             return ()
-        payload = _payload(row)
+        payload = payload_of(row)
         try:
             if row["tries"] > MOST_TRIES:
                 raise Unreadable(f"reading it was interrupted {MOST_TRIES} times")
@@ -127,7 +127,7 @@ class Ledger:
         async def unit(tx: Tx) -> None:
             row = await lock_parcel_by_id(tx, id)
             if row is not None:
-                await self._conclude(tx, row, now)
+                await self.conclude(tx, row, now)
 
         await self.store.write(unit)
 
@@ -188,7 +188,7 @@ class Ledger:
             row = await lock_parcel(tx, payload.carrier, number)
             if row is not None:
                 await _tell(tx, row, readings, payload, received_us)
-                await self._conclude(tx, row, now)
+                await self.conclude(tx, row, now)
                 changed.append(number)
         for event in readings.events:
             if not event.known:
@@ -198,11 +198,15 @@ class Ledger:
     async def _adopt(self, tx: Tx, row: Row) -> None:
         """Enter what was told of a number before it was registered."""
         for kept in await payloads_mentioning(tx, row["carrier"], row["number"]):
-            payload = _payload(kept)
+            payload = payload_of(kept)
             await _tell(tx, row, self.readings[payload.carrier].read(payload), payload, kept["received_us"])
 
-    async def _conclude(self, tx: Tx, row: Row, now: datetime) -> None:
-        """Fold, judge, save what changed, say what is new: all in the caller's transaction."""
+    async def tell(self, tx: Tx, row: Row, readings: Readings, payload: Payload, received_us: int) -> None:
+        """Enter what a payload says of one parcel."""
+        await _tell(tx, row, readings, payload, received_us)
+
+    async def conclude(self, tx: Tx, row: Row, now: datetime) -> dict[str, Any]:
+        """Fold, judge, save what changed, say what is new, all in the caller's transaction; the conclusion as JSON."""
         if row["version"] == 0:
             await self._adopt(tx, row)
         conclusion = await self.conclusion(tx, row, now)
@@ -219,7 +223,7 @@ class Ledger:
         review_us = to_us(conclusion.review_at) if conclusion.review_at else None
         if encoded == row["conclusion"]:
             await reschedule(tx, row["id"], review_us=review_us, next_poll_us=poll_us)
-            return
+            return view
         before = msgspec.json.decode(row["conclusion"])
         ended = parcel.decided_at if parcel.status in ENDED else None
         await save_conclusion(
@@ -236,6 +240,7 @@ class Ledger:
         verdicts_ = [*verdicts(conclusion, (row["leg"], row["status"])), *_corrections(before, view)]
         if verdicts_:
             await self._say(tx, row, view, verdicts_, now)
+        return view
 
     async def _say(self, tx: Tx, row: Row, view: dict[str, Any], found: Sequence[Verdict], now: datetime) -> None:
         """Put the verdicts in the outbox, each once, with the parcel's full state."""
@@ -326,7 +331,8 @@ async def _report_unknown(tx: Tx, event: Event, payload: Payload, now: datetime)
     )
 
 
-def _payload(row: Row) -> Payload:
+def payload_of(row: Row) -> Payload:
+    """The payload in a row."""
     return Payload(
         row["carrier"],
         Source(row["source"]),

@@ -13,7 +13,7 @@ QUIET_SECONDS = 5.0
 NO_VALID_NUMBER = frozenset({"VSS210", "VSS215"})
 PRODUCT_HINT = (
     "check UPS_CLIENT_ID and UPS_CLIENT_SECRET, and that the app at developer.ups.com has this product added"
-    " (Tracking, Track Alert, Shipping): UPS says 250002 for a missing product too"
+    " (Tracking, Track Alert, Shipping, Delivery Intercept, Pickup, Locator, Address Validation): UPS says 250002 for a missing product too"
 )
 
 
@@ -43,12 +43,11 @@ def fault_of_the_call(response: httpx.Response) -> CarrierError | None:
 
 def request_id(response: httpx.Response) -> str:
     """What UPS's support asks for: its own id of the call, else the one we gave it.  # source: facts/ups.md 0, 7.1"""
-    theirs = response.headers.get("bkndtransid") or response.headers.get("transid")
-    return theirs or (response.request.headers.get("transid", "") if _has_request(response) else "")
-
-
-def _has_request(response: httpx.Response) -> bool:
-    return response._request is not None  # the public attribute raises where there is none
+    try:
+        ours = str(response.request.headers.get("transid", ""))
+    except RuntimeError:  # an answer without a request
+        ours = ""
+    return response.headers.get("bkndtransid") or response.headers.get("transid") or ours
 
 
 def complaint(response: httpx.Response) -> tuple[str, str]:

@@ -5,7 +5,6 @@ import base64
 import binascii
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from typing import TypeVar
 
 import httpx
 import msgspec
@@ -29,13 +28,11 @@ from carriers.contract import (
 )
 from carriers.door import Door
 from carriers.ups import shipment
-from carriers.ups.calls import headers
+from carriers.ups.calls import headers, many
 from carriers.ups.image import upright
 from carriers.ups.reading import read
 from carriers.ups.sending import refusal, send
 from carriers.ups.tracking import Tracking
-
-T = TypeVar("T", bound=msgspec.Struct)
 
 API = "labels"
 RECOVERY = "/api/labels/v1/recovery"
@@ -165,7 +162,8 @@ class Labels:
             answer = msgspec.json.decode(response.content, type=_RecoveryAnswer).label_recovery_response
         except msgspec.MsgspecError as error:
             raise Away("UPS answered Label Recovery with something unreadable") from error
-        found = _many(answer.label_results) + _many(answer.tracking_candidate)
+        results = answer.label_results if not isinstance(answer.label_results, str) else None  # an empty text for none
+        found = many(results) + many(answer.tracking_candidate)
         return [one for one in found if _named(one, answer.shipment_identification_number)]
 
     async def _tracked(self, reference: str) -> list[str]:
@@ -198,7 +196,7 @@ def bought(body: bytes, reference: str) -> Bought | Unknown:
         return Unknown("UPS answered a success that cannot be read")
     echoed = answer.response.transaction_reference
     context = echoed.customer_context if isinstance(echoed, _Transaction) else None
-    results, packages = answer.shipment_results, _many(answer.shipment_results.package_results)
+    results, packages = answer.shipment_results, many(answer.shipment_results.package_results)
     if answer.response.response_status.code != "1":
         return Unknown(f"UPS answered 200 with status {answer.response.response_status.code!r}")
     if context is not None and context != reference:
@@ -208,7 +206,7 @@ def bought(body: bytes, reference: str) -> Bought | Unknown:
     documents, warnings = _documents(packages[0].shipping_label)
     if not documents:
         return Unknown("UPS answered a success without a label that can be read")
-    alerts = tuple(f"{one.code} {one.description}".strip() for one in _many(answer.response.alert))
+    alerts = tuple(f"{one.code} {one.description}".strip() for one in many(answer.response.alert))
     label = Label(
         packages[0].tracking_number,
         documents,
@@ -280,10 +278,3 @@ def _named(package: _Package, shipment_number: str) -> bool:
     """Whether a result says whose label it is; where it does not, the shipment's number is its own."""
     package.tracking_number = package.tracking_number or shipment_number
     return bool(package.tracking_number)
-
-
-def _many(held: list[T] | T | str | None) -> list[T]:
-    """A list, whatever came: one object for one element, an empty text for none.  # source: facts/ups.md 0"""
-    if isinstance(held, list):
-        return held
-    return [] if held is None or isinstance(held, str) else [held]

@@ -39,8 +39,11 @@ def prepare_label(request: LabelRequest, usual_size: Size) -> Prepared:
     """The purchase as bytes; the same request gives the same bytes. Raises Refused where USPS could only say no."""
     if not request.is_return:
         raise Refused("USPS: only return labels are bought here", code="service")
+    image = IMAGES.get(request.format)
+    if image is None:
+        raise Refused(f"USPS: no return label is bought as {request.format} here", code="format")
     body = {
-        "imageInfo": {"imageType": IMAGES[request.format], "labelType": LABEL_SIZE, "receiptOption": "NONE"},
+        "imageInfo": {"imageType": image, "labelType": LABEL_SIZE, "receiptOption": "NONE"},
         "fromAddress": _address("ship_from", request.ship_from),
         "toAddress": _address("ship_to", request.ship_to),
         "packageDescription": _package(request, usual_size),

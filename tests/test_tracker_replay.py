@@ -1,0 +1,108 @@
+"""Replay: state rebuilt from the kept bytes, corrections announced, retention's end said."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import delete, select, update
+
+from carriers.contract import Payload, Readings
+from store.engine import Store, Tx
+from store.parcels import find_parcel
+from store.schema import mentions, parcels, payloads, sightings, told
+from store.statement import statement
+from tests.test_tracker_ledger import NOW, NUMBER, answer, conclusion, ledger, push, register, said, take, visit
+from tracker.ledger import Ledger
+from tracker.replay import Replayed, replay
+
+WIPE = [
+    statement(delete(sightings)),
+    statement(delete(told)),
+    statement(update(parcels).values(conclusion="{}", status="unknown", leg="out")),
+]
+FORGET_BYTES = [statement(delete(mentions)), statement(delete(payloads))]
+SIGHTED = statement(select(sightings.c.event_id, sightings.c.teller, sightings.c.received_us, sightings.c.event))
+
+
+async def run_all(store: Store, statements: list[Any]) -> None:
+    async def unit(tx: Tx) -> None:
+        for each in statements:
+            await tx.run(each)
+
+    await store.write(unit)
+
+
+async def again(book: Ledger) -> list[Replayed]:
+    async def quiet(_: int) -> None:
+        return None
+
+    return await replay(book, NOW + timedelta(hours=1), quiet)
+
+
+async def kept(store: Store) -> tuple[str, list[tuple[Any, ...]]]:
+    async def unit(tx: Tx) -> tuple[str, list[tuple[Any, ...]]]:
+        row = await find_parcel(tx, "ups", NUMBER)
+        assert row is not None
+        rows = [tuple(dict(each).values()) for each in await tx.all(SIGHTED)]
+        return row["conclusion"], sorted(rows)
+
+    return await store.read(unit)
+
+
+async def test_deleting_all_state_and_replaying_gives_the_same_byte_for_byte(store: Store) -> None:
+    """Sightings, what is told and the conclusion come back as they were, from the bytes alone."""
+    await register(store)
+    book = ledger(store)
+    for payload in (answer(visit(3)), push(4, "KX", "023"), answer(visit(3), visit(4, "KX", "023"))):
+        await take(book, payload)
+    before = await kept(store)
+    await run_all(store, WIPE)
+    assert (await again(book))[0].source == "payloads"
+    assert await kept(store) == before
+
+
+async def test_replaying_says_nothing_twice(store: Store) -> None:
+    """The same tables, the same conclusions: not one notice more."""
+    await register(store)
+    book = ledger(store)
+    await take(book, answer(visit(3), visit(4, "KX", "023"), visit(5, "49", "024")))
+    before = await said(store)
+    assert [each.changed for each in await again(book)] == [False]
+    assert await said(store) == before
+
+
+async def test_a_code_that_became_known_is_read_again_and_announced(store: Store) -> None:
+    """A new table row changes the conclusion of old bytes: the attempt is said now, as what it is."""
+    await register(store)
+    real = ledger(store).readings["ups"]
+
+    class Older:
+        """Yesterday's table: it did not know this code."""
+
+        def read(self, payload: Payload) -> Readings:
+            return real.read(
+                Payload(
+                    payload.carrier, payload.source, payload.body.replace(b'"KX"', b'"Q?"').replace(b'"023"', b'""')
+                )
+            )
+
+    yesterday = Ledger(store, {"ups": Older()}, ledger(store).shelf)
+    await take(yesterday, answer(visit(3), visit(4, "KX", "023")))
+    assert (await conclusion(store))["unknown_codes"] == ["X/Q?"]
+    assert [each.changed for each in await again(ledger(store))] == [True]
+    view = await conclusion(store)
+    assert view["attempts"]["count"] == 2 and view["unknown_codes"] == []
+    assert [name for type, name in await said(store) if type == "parcel.attempt_failed"] == [
+        "out/attempt/1",
+        "out/attempt/2",
+    ]
+
+
+async def test_past_their_retention_the_sightings_stand_in_and_it_is_said(store: Store) -> None:
+    """Without the bytes the sightings are the source, and the answer says so."""
+    await register(store)
+    book = ledger(store)
+    await take(book, answer(visit(3)))
+    before = await conclusion(store)
+    await run_all(store, FORGET_BYTES)
+    assert [(each.source, each.changed) for each in await again(book)] == [("sightings", False)]
+    assert await conclusion(store) == before
