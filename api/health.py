@@ -25,7 +25,9 @@ class HealthOut(Told):
 class ReadyOut(Told):
     """It can do its work: the database takes writes, its schema is ours, and every loop ran lately."""
 
-    model_config = Told.model_config | example({"status": "ready", "checks": {"database": "ok", "loop:polling": "ok"}})
+    model_config = Told.model_config | example(
+        {"status": "ready", "checks": {"database": "ok", "schema": "ok", "loop:polling": "ok"}}
+    )
 
     status: str
     checks: dict[str, str]
@@ -38,7 +40,7 @@ async def healthz(call: Call[Nothing, Nothing]) -> Answer:
 
 async def readyz(call: Call[Nothing, Nothing]) -> Answer:
     """GET /readyz: 503 with the first thing that fails."""
-    checks = {"database": await _database(call)}
+    checks = {"database": await _database(call), "schema": await _schema(call)}
     checks |= {f"loop:{name}": "ok" if alive else "silent" for name, alive in call.house.alive().items()}
     if wrong := [f"{name} is {found}" for name, found in checks.items() if found != "ok"]:
         raise Problem("not_ready", "; ".join(wrong), headers={"Retry-After": "5"})
@@ -55,6 +57,15 @@ async def _database(call: Call[Any, Any]) -> str:
     except (StoreError, TimeoutError, OSError) as error:
         return f"not writable ({type(error).__name__})"
     return "ok"
+
+
+async def _schema(call: Call[Any, Any]) -> str:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            schema = await call.house.schema()
+    except (StoreError, TimeoutError, OSError) as error:
+        return f"not to be found out ({type(error).__name__})"
+    return "ok" if schema.is_current else f"at {schema.found or 'nothing'} and wanted at {schema.wanted}"
 
 
 async def metrics(call: Call[Nothing, Nothing]) -> Answer:

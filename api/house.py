@@ -1,6 +1,6 @@
 """What the doors stand on: everything `cli` has opened and hands to `build`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
@@ -11,6 +11,7 @@ from fleet.failures import Failures
 from merchants.terms import Terms
 from spending.intents import Till
 from store.engine import Store
+from store.migrate import Schema
 from store.sealing import Sealer
 from tracker.ledger import Ledger
 from tracker.polling import Poller
@@ -20,6 +21,10 @@ def _nothing_runs() -> Mapping[str, bool]:
     return {}
 
 
+async def _as_at_the_start() -> Schema:
+    return Schema("", "")
+
+
 def _nobody_sleeps() -> None:
     return None
 
@@ -27,6 +32,8 @@ def _nobody_sleeps() -> None:
 @dataclass(frozen=True, slots=True)
 class House:
     """The parts, already open. `alive` says of each loop whether it ran lately; `wake` tells the work loop to look now.
+
+    `schema` looks which revision the database is at.
 
     `proxies` is how many of our own reverse proxies stand before us: so many entries of X-Forwarded-For are believed.
     """
@@ -41,6 +48,7 @@ class House:
     till: Till
     wake: Callable[[], None] = _nobody_sleeps
     alive: Callable[[], Mapping[str, bool]] = _nothing_runs
+    schema: Callable[[], Awaitable[Schema]] = _as_at_the_start
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     failures: Failures = field(default_factory=Failures)
     proxies: int = 0

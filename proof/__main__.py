@@ -9,6 +9,8 @@ import time
 
 RIGS = {
     "restart": "kill -9 of the service in the middle of a demo: nothing lost, nothing said twice",
+    "purchase": "kill -9 of the buyer at every point of a purchase: one live paid label or a clean refusal, never two",
+    "purchase-simulation": "purchases in virtual time: late arrivals, index lag, crashes; no double survives",
     "convergence": "any order and repetition of payloads gives the same parcel",
 }
 """Every rig by name: a module here with `async def run(**options) -> dict` whose answer has `held` and its counts."""
@@ -22,16 +24,17 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0.0, help="with `all`: go round until so long is over")
     parser.add_argument("--kills", type=int, default=0, help="how often to kill (0: the rig's own number)")
     parser.add_argument("--examples", type=int, default=0, help="how many examples (0: the rig's own number)")
+    parser.add_argument("--purchases", type=int, default=0, help="how many purchases (0: the rig's own number)")
     parser.add_argument("--seed", type=int, default=0, help="the seed of what is random")
     asked = parser.parse_args()
     if asked.list or not asked.name:
         for name, promise in RIGS.items():
-            print(f"{name:<14} {promise}")
+            print(f"{name:<20} {promise}")
         raise SystemExit(0 if asked.list else 2)
     if asked.name != "all" and asked.name not in RIGS:
         print(f"no rig {asked.name!r}; known: {', '.join(RIGS)}", file=sys.stderr)
         raise SystemExit(2)
-    options = {name: getattr(asked, name) for name in ("kills", "examples", "seed")}
+    options = {name: getattr(asked, name) for name in ("kills", "examples", "purchases", "seed")}
     until, held = time.monotonic() + asked.minutes * 60, True
     names = list(RIGS) if asked.name == "all" else [asked.name]
     while True:
@@ -45,7 +48,7 @@ def main() -> None:
 def _run(name: str, options: dict[str, int], as_json: bool) -> bool:
     """One rig, its counts printed; whether the promise held."""
     began = time.monotonic()
-    result = asyncio.run(importlib.import_module(f"proof.{name}").run(**options))
+    result = asyncio.run(importlib.import_module(f"proof.{name.replace('-', '_')}").run(**options))
     result = {"proof": name, **result, "seconds": round(time.monotonic() - began, 1)}
     if as_json:
         print(json.dumps(result))

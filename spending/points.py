@@ -1,11 +1,13 @@
 """Named places between two instructions where a process may die: nothing here, unless a rig puts something in."""
 
+from collections.abc import Callable
+
 
 def _nothing(name: str) -> None:
     """Nothing happens."""
 
 
-crash_point = _nothing
+crash_point: Callable[[str], None] = _nothing
 """Called as `points.crash_point("buy.after_send")`. A rig's process puts its own function here."""
 
 NAMES = (

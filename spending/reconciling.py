@@ -61,7 +61,7 @@ async def reconcile(till: Till, limit: int = 50) -> Found:
     """The sweep: settle what is open, ask for what is due, void what is too many, compare what pushes speak of."""
     found = Found()
     await resolve(till, limit)
-    await _audit(till, found, limit)
+    await audit(till, found, limit)
     for name in till.carriers:
         await _compare_pushes(till, name, found)
     await void_surplus(till, limit)
@@ -86,7 +86,7 @@ async def reconcile_now(till: Till) -> Found:
 # ------------------------------------------------------------------------------------------------ ours -> the carrier's
 
 
-async def _audit(till: Till, found: Found, limit: int) -> None:
+async def audit(till: Till, found: Found, limit: int) -> None:
     rows = await till.store.read(lambda tx: due_audits(tx, real_us(till.real()), limit))
     mine = [row for row in rows if row["carrier"] in till.carriers]
     async with asyncio.TaskGroup() as group:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Text, and_, bindparam, case, cast, delete, func, literal, or_, select, update
 
-from store.schema import documents, labels, mentions, money, parcels, purchases, returns
+from store.schema import documents, labels, mentions, money, outbox, parcels, purchases, returns
 from store.statement import statement
 from store.unit import Row, Tx
 
@@ -211,6 +211,24 @@ _ODD_LABELS = statement(
     .order_by(labels.c.id)
     .limit(bindparam("limit"))
 )
+_ALL = statement(
+    select(
+        purchases.c.id,
+        purchases.c.reference,
+        purchases.c.state,
+        purchases.c.subject,
+        select(func.count())
+        .where(
+            outbox.c.subject == purchases.c.subject,
+            outbox.c.name == literal("purchase/", Text) + purchases.c.id + literal("/", Text) + purchases.c.state,
+        )
+        .scalar_subquery()
+        .label("told"),
+    )
+    .where(purchases.c.operation == bindparam("operation"))
+    .order_by(purchases.c.created_us)
+)
+_ALL_LABELS = statement(select(labels).order_by(labels.c.id))
 _PURCHASE_COUNTS = statement(
     select(purchases.c.operation, purchases.c.state, func.count().label("n"))
     .group_by(purchases.c.operation, purchases.c.state)
@@ -429,6 +447,15 @@ async def odd_labels(tx: Tx, limit: int) -> Sequence[Row]:
 async def counts(tx: Tx) -> tuple[Sequence[Row], Sequence[Row]]:
     """Purchases by operation and state; labels by state."""
     return await tx.all(_PURCHASE_COUNTS), await tx.all(_LABEL_COUNTS)
+
+
+async def all_purchases(tx: Tx, operation: str) -> Sequence[Row]:
+    """Every purchase of a kind, and in `told` whether ops were told of the state it is in."""
+    return await tx.all(_ALL, operation=operation)
+
+
+async def all_labels(tx: Tx) -> Sequence[Row]:
+    return await tx.all(_ALL_LABELS)
 
 
 async def purchase_by_reference(tx: Tx, carrier: str, reference: str) -> Row | None:

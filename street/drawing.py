@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from functools import lru_cache
 
+import segno
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH, HEIGHT = 812, 1218  # 4 x 6 inches at 203 dots
@@ -33,7 +34,11 @@ def _picture(number: str, lines: Sequence[str]) -> Image.Image:
 
 
 def draw(image_format: str, number: str, lines: Sequence[str], *, sideways: bool = False) -> bytes:
-    """The label in `gif`, `png`, `jpg`, `tiff`, `pdf` or `zpl`. Raises ValueError for any other format."""
+    """The label in `gif`, `png`, `jpg`, `tiff`, `pdf` or `zpl`, or the first line alone as `qr`. Raises ValueError."""
+    if image_format == "qr":
+        code = io.BytesIO()
+        segno.make(lines[0], error="m").save(code, kind="png", scale=8)
+        return code.getvalue()
     if image_format == "zpl":
         fields = "".join(f"^FO40,{40 + 40 * row}^A0N,30^FD{line}^FS" for row, line in enumerate((*lines, number)))
         return f"^XA{fields}^FO60,760^BCN,280^FD{number}^FS^XZ".encode()

@@ -43,6 +43,8 @@ class Settings:
     usps_client_secret: str = ""
     usps_scopes: str = "addresses labels locations payments pickup subscriptions-tracking tracking"
     usps_mid: str = "901234567"
+    usps_environment: str = "production"  # or "tem", which knows no Label Broker
+    usps_reprint_until_mailing: bool = False  # at story speed the day of mailing is over in a second
     usps_listener_url: str = ""  # who is told while nobody has subscribed
     usps_listener_secret: str = ""
     token_seconds: float = 0.0  # 0: as long as the carrier's tokens last

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from api import app as doors_app
 from api.manners import ALWAYS
 from store.engine import Store, StoreError
+from store.migrate import Schema, check
 from tests.doors import CANARIES, Doors, make_house, open_doors
 
 
@@ -135,6 +136,13 @@ async def test_ready_says_what_is_wrong(sqlite_store: Store) -> None:
         assert problem["detail"] == "loop:outbox is silent"
         assert (await doors.call("GET", "/healthz"))[0] == 200
 
+    async def older() -> Schema:
+        return Schema("0001", "0002")
+
+    async with open_doors(make_house(sqlite_store, schema=older)) as doors:
+        _, problem, _ = await doors.call("GET", "/readyz")
+        assert problem["detail"] == "schema is at 0001 and wanted at 0002"
+
     class Full:
         async def write(self, unit: object) -> object:
             raise StoreError("disk full")
@@ -143,6 +151,13 @@ async def test_ready_says_what_is_wrong(sqlite_store: Store) -> None:
         object.__setattr__(doors.house, "store", Full())
         _, problem, _ = await doors.call("GET", "/readyz")
         assert problem["detail"] == "database is not writable (StoreError)"
+
+
+async def test_ready_looks_at_the_database_itself(sqlite_store: Store, sqlite_url: str) -> None:
+    """With the store's own check of the schema: a migrated database is ready."""
+    async with open_doors(make_house(sqlite_store, schema=lambda: check(sqlite_url))) as doors:
+        status, told, _ = await doors.call("GET", "/readyz")
+    assert (status, told["checks"]) == (200, {"database": "ok", "schema": "ok"})
 
 
 async def test_a_slow_head_is_cut_off(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

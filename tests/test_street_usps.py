@@ -139,7 +139,7 @@ async def test_a_wrong_label_request_is_refused_and_costs_nothing(where: tuple[s
     for key in where[:-1]:
         inner = inner[key]
     inner[where[-1]] = value
-    async with street() as (town, caller):
+    async with street(usps_environment="tem") as (town, caller):
         assert (await caller.http.post(LABEL, headers=caller.paying | FLAT, json=request)).status_code == 400
         assert list(town.ledger) == []
 

@@ -11,7 +11,7 @@ from carriers.contract import Effect, Event, Kind, Mark, Place, Precision, Reaso
 from merchants.terms import default_for
 from tracker.explain import explained
 from tracker.lifecycle import Leg, Purpose, Shipment, Sighting, Status, Telling, fold
-from tracker.policy import CaseState, conclude
+from tracker.policy import CaseState, conclude, verdicts
 
 HOME = Place("Bentivoglio", "BO", "40010", "IT")
 DOOR = Place("Amsterdam", "", "1012", "NL")
@@ -252,3 +252,15 @@ def test_any_order_and_repetition_gives_the_same_parcel(events: list[Event], tol
     once = explained(conclude(fold(seen, said, shipment), EU, NOW))
     again = explained(conclude(fold(shuffled, reordered, shipment), EU, NOW))
     assert once == again
+
+
+def test_a_parcel_past_its_promised_window_is_late_until_it_is_delivered() -> None:
+    """Late from the end of the last promised day at the delivery place; a delivery or a turn homeward ends it."""
+    shipment = Shipment("ups", "1Z", Purpose.ORDER, HOME, DOOR, promised=date(2026, 3, 5))
+    moving = fold([Sighting(event(Kind.IN_TRANSIT, 1), Source.POLL)], [], shipment)
+    before, after = (conclude(moving, EU, datetime(2026, 3, day, 23, 30, tzinfo=UTC)) for day in (4, 5))
+    assert (before.late, before.review_at) == (False, datetime(2026, 3, 5, 23, tzinfo=UTC))
+    assert (after.late, after.review_at) == (True, None)
+    assert [v.name for v in verdicts(after, ("out", "in_transit"))] == ["late/2026-03-05"]
+    there = fold([Sighting(event(Kind.DELIVERED, 9), Source.POLL)], [], shipment)
+    assert not conclude(there, EU, NOW).late

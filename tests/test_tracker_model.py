@@ -41,10 +41,10 @@ class Model:
     def see(self, event: Event) -> None:
         if event.effect is Effect.UPDATE or event.kind is Kind.UNKNOWN or Mark.COLLECTION in event.marks:
             return
+        if Mark.RETURN_WITHDRAWN in event.marks and self.status != "delivered":
+            self.leg = "out"
         if self.status in ENDED and (event.effect is Effect.FILLER or event.kind in STILL):
             return
-        if Mark.RETURN_WITHDRAWN in event.marks:
-            self.leg = "out"
         match event.kind:
             case Kind.ATTEMPT_FAILED if self.leg == "out":
                 self._attempt(event)

@@ -27,7 +27,7 @@ from carriers.contract import (
     Voided,
 )
 from carriers.door import Unlimited
-from carriers.usps.connect import ABILITIES, Settings, Usps, connect
+from carriers.usps.connect import Settings, Usps, connect
 from tests.official import PRESENT, Operation, complaints
 
 BASE = "https://apis.usps.com"

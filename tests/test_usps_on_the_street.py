@@ -12,7 +12,7 @@ import pytest
 
 from carriers.contract import Bought, LabelFormat, Payload, Push, Readings, Rejected, Source
 from carriers.door import Unlimited
-from carriers.usps.connect import ABILITIES, Settings, Usps, connect
+from carriers.usps.connect import Settings, Usps, connect
 from carriers.usps.reading import read, verify
 from street.town import Town
 from tests.test_usps_labels import REQUEST

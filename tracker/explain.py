@@ -66,6 +66,8 @@ def explained(conclusion: Conclusion) -> dict[str, Any]:
         },
         "return_to_warehouse": _case(conclusion.case) if conclusion.case else None,
         "estimated_delivery": parcel.estimate.isoformat() if parcel.estimate else None,
+        "promised_by": parcel.promised.isoformat() if parcel.promised else None,
+        "late": conclusion.late,
         "delivery_window": list(parcel.window) if parcel.window else None,
         "delivered_at": instant(parcel.delivered_at),
         "returned_at": instant(parcel.returned_at),
@@ -170,6 +172,8 @@ def because(conclusion: Conclusion) -> list[str]:
         sentences.append(f"{parcel.count} {limit} delivery attempts are counted.")
     if conclusion.passed:
         sentences.append(_PASSED[conclusion.passed.rule])
+    if conclusion.late and parcel.promised:
+        sentences.append(f"It is late: it was promised by {spoken(parcel.promised)}.")
     if case:
         sentences.append(f"{_CASE[case.state]}: {_HOME[case.reason]}.")
     sentences += [f"The code {code} is not in the table and changed nothing." for code in parcel.unknown_codes]

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -278,6 +278,7 @@ def shipment_of(row: Row) -> Shipment:
         Place(**record.get("destination") or {}),
         record.get("service", ""),
         bool(record.get("express")),
+        date.fromisoformat(record["promised"]) if record.get("promised") else None,
     )
 
 

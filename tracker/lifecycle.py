@@ -68,6 +68,7 @@ class Shipment:
     destination: Place = Place()
     service: str = ""
     express: bool = False
+    promised: date | None = None  # the last day of the window that the shopper was promised
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ class Parcel:
     window: tuple[str, str] | None = None
     return_by: Stated | None = None
     pickup_by: Stated | None = None
+    promised: date | None = None
     express: bool = False
     service: str = ""
     references: tuple[str, ...] = ()
@@ -435,6 +437,7 @@ def fold(sightings: Iterable[Sighting], tellings: Iterable[Telling], shipment: S
             destination=shipment.destination,
             service=shipment.service,
             express=shipment.express,
+            promised=shipment.promised,
         ),
     )
     story = happenings(sightings)

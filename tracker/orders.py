@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -14,6 +14,7 @@ import msgspec
 
 from carriers.contract import Address
 from fleet.clocks import from_us, text, to_us
+from merchants.calendars import add_business_days
 from merchants.terms import Terms, terms_on
 from store.again import write_surely
 from store.engine import Row, Store, Tx
@@ -223,7 +224,7 @@ async def ship(
             return Answer(await _view(tx, merchant, number), False)
         _check_may_ship(row)
         carried = _carried(facts_of(row), loads, items)
-        shipment = _shipment(row, sealer, terms_for(shelf, merchant, now), service, express)
+        shipment = _shipment(row, sealer, terms_for(shelf, merchant, now), service, express, now)
         await _enter_parcel(tx, row, carrier, tracking_number, shipment, carried, now)
         await _say_shipped(tx, row, carrier, tracking_number, carried, now)
         return Answer(await _view(tx, merchant, number), True)
@@ -282,6 +283,25 @@ def parcel_view(row: Row) -> dict[str, Any]:
         **{name: told.get(name) for name in kept},
         "checked_at": text(from_us(row["checked_us"])) if row["checked_us"] is not None else None,
     }
+
+
+def promised(facts: OrderFacts, terms: Terms, shipped: date, express: bool) -> tuple[date, date] | None:
+    """The window a shopper was promised: the order's own, else the terms' from the shipping day; None without either.
+
+    source: policies 10 to 14: business days at home, calendar days abroad, territories are domestic.
+    """
+    if facts.promise:
+        return facts.promise
+    promise, home = terms.promise, not terms.promise.domestic or facts.country in terms.promise.domestic
+    window = promise.international if not home else promise.expedited if express else promise.standard
+    if window is None:
+        return None
+    if window.days == "calendar":
+        return shipped + timedelta(days=window.min), shipped + timedelta(days=window.max)
+    first, last = (
+        add_business_days(shipped, count, promise.days, promise.holidays) for count in (window.min, window.max)
+    )
+    return first, last
 
 
 # ------------------------------------------------------------------------------------------------------------- inside
@@ -381,10 +401,12 @@ def _carried(facts: OrderFacts, loads: Sequence[Row], items: Sequence[ItemCount]
     return tuple(items)
 
 
-def _shipment(row: Row, sealer: Sealer, terms: Terms, service: str, express: bool) -> str:
+def _shipment(row: Row, sealer: Sealer, terms: Terms, service: str, express: bool, now: datetime) -> str:
     """What we know of the parcel before any carrier speaks: two places, no name and no street."""
     contact = contact_of(row, sealer)
-    known = {"origin": terms.warehouse.address.place, "service": service, "express": express}
+    known: dict[str, Any] = {"origin": terms.warehouse.address.place, "service": service, "express": express}
+    if window := promised(facts_of(row), terms, now.astimezone(terms.zone).date(), express):
+        known["promised"] = window[1]
     if contact:
         known["destination"] = contact.ship_to.place
     return msgspec.json.encode(known).decode()

@@ -66,6 +66,7 @@ class Conclusion:
     rows: tuple[tuple[Attempt, bool], ...]
     case: Case | None
     passed: Deadline | None  # the date that made it undeliverable
+    late: bool  # past the window that was promised
     review_at: datetime | None
 
     @property
@@ -89,6 +90,9 @@ def conclude(parcel: Parcel, terms: Terms, now: datetime) -> Conclusion:
     if parcel.leg is Leg.OUT and (passed or (status is Status.ATTEMPT_FAILED and exhausted)):
         status = Status.UNDELIVERABLE
     ended = parcel.status in ENDED
+    promise = _end_of(parcel.promised, parcel, terms) if parcel.promised else None
+    is_late = promise is not None and promise <= now and not ended and parcel.leg is Leg.OUT
+    reviews = [d.at for d in dates if d.at > now] + ([promise] if promise and promise > now else [])
     return Conclusion(
         parcel=parcel,
         terms=f"{terms.name} {terms.version}",
@@ -98,7 +102,8 @@ def conclude(parcel: Parcel, terms: Terms, now: datetime) -> Conclusion:
         rows=tuple((row, _off_calendar(row, terms)) for row in parcel.attempts),
         case=None if parcel.purpose is Purpose.RETURN else _case(parcel, limit, dates, now),
         passed=passed,
-        review_at=None if ended else next((d.at for d in dates if d.at > now), None),
+        late=is_late,
+        review_at=None if ended else min(reviews, default=None),
     )
 
 
@@ -214,6 +219,8 @@ def verdicts(conclusion: Conclusion, before: tuple[str, str]) -> Iterator[Verdic
     now = (str(conclusion.leg), str(conclusion.status))
     if now != before and conclusion.status not in _NEVER_SAID:
         yield Verdict(f"status/{now[0]}/{now[1]}/{_turning_point(conclusion)}", "parcel.status_changed")
+    if conclusion.late and parcel.purpose is not Purpose.RETURN:
+        yield Verdict(f"late/{parcel.promised}", "parcel.late")
     if conclusion.leg is Leg.OUT and conclusion.status is Status.DELIVERED:
         yield Verdict(f"delivered/{parcel.decided_by}", "parcel.delivered")
     if conclusion.case and conclusion.case.state is not CaseState.CANCELLED:

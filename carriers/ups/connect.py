@@ -10,29 +10,36 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from carriers import door
 from carriers.contract import (
     Abilities,
-    CarrierError,
+    Address,
+    AddressVerdict,
+    Charge,
     Check,
+    DropOff,
+    Eligibility,
+    InterceptOutcome,
     Label,
     LabelFormat,
     LabelRequest,
     Payload,
+    PickupBooked,
+    PickupRequest,
+    PickupState,
     Prepared,
     PurchaseOutcome,
     Push,
     Readings,
     Recognised,
+    Refused,
     Subscribed,
     VoidOutcome,
 )
-from carriers.door import Budget, Door, TokenKeeper
-from carriers.ups import push, reading, shipment
+from carriers.door import Budget, Circuit, Door, TokenKeeper
+from carriers.ups import handling, places, push, reading, shipment
 from carriers.ups.auth import Credentials
 from carriers.ups.faults import fault, fault_of_the_call
 from carriers.ups.labels import Labels
+from carriers.ups.proving import proven
 from carriers.ups.tracking import Tracking
-
-# A number in UPS's own samples: asking for it proves credentials and product, whatever it knows.
-HARMLESS_NUMBER = "1Z999AA10123456784"
 
 
 class Settings(BaseModel):
@@ -55,10 +62,18 @@ class Settings(BaseModel):
         pattern=r"^[A-Z]{2}$",
         description="Country of the account, stated in Track Alert subscriptions.",
     )
+    contact_name: str = Field(
+        default="", max_length=30, description="Who asks UPS to turn a parcel round, for it to call back."
+    )
+    contact_phone: str = Field(
+        default="", pattern=r"^$|^\+[0-9 ]{6,20}$", description="That person's telephone, with + and country code."
+    )
+    contact_email: str = Field(default="", max_length=50, description="That person's e-mail address, where UPS writes.")
     push_secrets: tuple[SecretStr, ...] = Field(
         default=(),
-        description="What Track Alert must show us (credential, or bearer token, or client-id:token), newest first,"
-        " separated by commas; every one listed is accepted.",
+        description="What Track Alert must show us, newest first, separated by commas."
+        " client-id:client-secret: UPS fetches a token of ours with it (version 2). A bare secret: UPS repeats it"
+        " as it is (version 1).",
     )
 
     @classmethod
@@ -83,17 +98,24 @@ SETTINGS = {
     "UPS_ACCOUNT": "account",
     "UPS_BASE_URL": "base_url",
     "UPS_COUNTRY": "country",
+    "UPS_CONTACT_NAME": "contact_name",
+    "UPS_CONTACT_PHONE": "contact_phone",
+    "UPS_CONTACT_EMAIL": "contact_email",
     "UPS_PUSH_SECRETS": "push_secrets",
 }
 
-ABILITIES = Abilities(
-    batch=1,
-    push_by_number=True,
-    intercept="Not connected yet: order a Delivery Intercept at ups.com (within the US only); elsewhere UPS brings the"
-    " parcel back by itself after its hold.",
-    label_formats=(LabelFormat.PDF, LabelFormat.PNG, LabelFormat.GIF, LabelFormat.ZPL),
-    push_lifetime=push.LIFETIME,
-)
+
+def able_in(country: str) -> Abilities:
+    """What UPS can do for an account of this country."""
+    return Abilities(
+        batch=1,
+        push_by_number=True,
+        intercept="" if country in handling.INTERCEPT_COUNTRIES else handling.NO_INTERCEPT,
+        void_return="" if country in shipment.VOID_ORIGINS else shipment.NO_VOID,
+        address_check="" if country in shipment.IN_POUNDS else places.NO_VALIDATION,
+        label_formats=(LabelFormat.PDF, LabelFormat.PNG, LabelFormat.GIF, LabelFormat.ZPL),
+        push_lifetime=push.LIFETIME,
+    )
 
 
 class Ups:
@@ -101,16 +123,26 @@ class Ups:
 
     name = reading.CARRIER
     title = "UPS"
-    abilities = ABILITIES
+    abilities = able_in("US")
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient, budget: Budget) -> None:
         self.settings = settings
+        self.abilities = able_in(settings.country)
+        self.circuit = Circuit(self.title)
         self._http = http
         self._keeper = TokenKeeper(Credentials(http, settings.client_id, settings.client_secret).fetch)
-        numbers = Door(http, self._keeper, fault_of_the_call, budget)
+        plain = Door(http, self._keeper, fault, budget, circuit=self.circuit)
+        numbers = Door(http, self._keeper, fault_of_the_call, budget, circuit=self.circuit)
+        intercepts = Door(http, self._keeper, handling.fault_of_an_intercept, budget, circuit=self.circuit)
         self._tracking = Tracking(numbers)
         self._subscriptions = push.Subscriptions(numbers, settings.country)
-        self._labels = Labels(Door(http, self._keeper, fault, budget), self._tracking, settings.account)
+        self._labels = Labels(plain, self._tracking, settings.account)
+        self._intercepts = handling.Intercepts(intercepts, self._tracking)
+        self._pickups = handling.Pickups(plain, settings.account, settings.country)
+        self._places = places.Places(plain)
+        self._plain = plain
+        phone = settings.contact_phone
+        self._contact = handling.Contact(settings.contact_name, phone, settings.contact_email) if phone else None
         self._push_secrets = tuple(secret.get_secret_value() for secret in settings.push_secrets)
 
     def read(self, payload: Payload) -> Readings:
@@ -146,26 +178,48 @@ class Ups:
     async def void(self, prepared: Prepared) -> VoidOutcome:
         return await self._labels.void(prepared)
 
+    def prepare_intercept(self, number: str, reason: str | None) -> Prepared:
+        if self.abilities.intercept:
+            raise Refused(self.abilities.intercept)
+        return handling.prepare_intercept(number, reason, self._contact)
+
+    async def intercept_eligibility(self, number: str) -> Eligibility:
+        if self.abilities.intercept:
+            raise Refused(self.abilities.intercept)
+        return await self._intercepts.eligibility(number)
+
+    async def intercept_charge(self, number: str) -> Charge:
+        if self.abilities.intercept:
+            raise Refused(self.abilities.intercept)
+        return await self._intercepts.charge(number)
+
+    async def intercept(self, prepared: Prepared) -> InterceptOutcome:
+        return await self._intercepts.order(prepared)
+
+    async def cancel_intercept(self, number: str) -> None:
+        await self._intercepts.cancel(number, self._contact)
+
+    async def book_pickup(self, wanted: PickupRequest) -> PickupBooked:
+        return await self._pickups.book(wanted)
+
+    async def pickup_state(self, confirmation: str) -> PickupState:
+        return await self._pickups.state(confirmation)
+
+    async def cancel_pickup(self, confirmation: str) -> None:
+        await self._pickups.cancel(confirmation)
+
+    async def drop_offs(self, address: Address, limit: int) -> tuple[DropOff, ...]:
+        return await self._places.drop_offs(address, limit)
+
+    async def check_address(self, address: Address) -> AddressVerdict:
+        return await self._places.check_address(address)
+
     async def check(self) -> list[Check]:
-        """Credentials and the Tracking product, by harmless calls; and whether a push could be proven."""
-        checks = [Check("UPS push secrets", bool(self._push_secrets), _PUSHES[bool(self._push_secrets)])]
-        try:
-            await self._keeper.get()
-            checks.append(Check("UPS credentials", True, f"a token was given by {self.settings.base_url}"))
-            await self._tracking.track([HARMLESS_NUMBER])
-            checks.append(Check("UPS Tracking", True, "it answers"))
-        except CarrierError as error:
-            checks.append(Check("UPS credentials" if len(checks) == 1 else "UPS Tracking", False, str(error)))
-        return checks
+        """Credentials and every product, by harmless calls; what intercepts and pushes still need."""
+        return await proven(self._plain, self.settings.account, self._push_secrets, self._contact is not None)
 
     async def aclose(self) -> None:
         await self._http.aclose()
-
-
-_PUSHES = {
-    True: "pushes can be proven",
-    False: "UPS_PUSH_SECRETS is empty, so every push is dropped: set what developer.ups.com/update-webhook was given",
-}
 
 
 def connect(settings: Settings, *, budget: Budget, transport: httpx.AsyncBaseTransport | None = None) -> Ups:

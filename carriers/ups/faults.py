@@ -13,7 +13,8 @@ QUIET_SECONDS = 5.0
 NO_VALID_NUMBER = frozenset({"VSS210", "VSS215"})
 PRODUCT_HINT = (
     "check UPS_CLIENT_ID and UPS_CLIENT_SECRET, and that the app at developer.ups.com has this product added"
-    " (Tracking, Track Alert, Shipping, Delivery Intercept, Pickup, Locator, Address Validation): UPS says 250002 for a missing product too"
+    " (Tracking, Track Alert, Shipping, Delivery Intercept, Pickup, Locator, Address Validation):"
+    " UPS says 250002 for a missing product too"
 )
 
 

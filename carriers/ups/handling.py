@@ -172,7 +172,7 @@ class _PendingAnswer(msgspec.Struct, rename="pascal"):
     pickup_pending_status_response: _PendingStatus
 
 
-# ------------------------------------------------------------------------------------------------------- turning it round
+# ----------------------------------------------------------------------------------------------------- turning it round
 
 
 class Contact(msgspec.Struct, frozen=True):

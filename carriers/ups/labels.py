@@ -5,6 +5,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import httpx
 import msgspec
@@ -28,7 +29,7 @@ from carriers.contract import (
 )
 from carriers.door import Door
 from carriers.ups import shipment
-from carriers.ups.calls import headers, many
+from carriers.ups.calls import encoded, headers, many
 from carriers.ups.image import upright
 from carriers.ups.reading import read
 from carriers.ups.sending import refusal, send
@@ -148,10 +149,10 @@ class Labels:
                 results += await self._recover(shipment.by_number(number)) or [_Package(number)]
         return await asyncio.to_thread(_labels, results)
 
-    async def _recover(self, body: bytes) -> list[_Package]:
+    async def _recover(self, body: Mapping[str, Any]) -> list[_Package]:
         """What Label Recovery holds: results with a picture, or candidates with a number only."""
         try:
-            response = await self._door.ask("POST", RECOVERY, api=API, headers=headers(), content=body)
+            response = await self._door.ask("POST", RECOVERY, api=API, headers=headers(), content=encoded(body))
         except NotFound:
             return []
         except Refused as error:

@@ -133,7 +133,7 @@ class _ValidationAnswer(msgspec.Struct):
     answer: _Validation = msgspec.field(name="XAVResponse")
 
 
-# ------------------------------------------------------------------------------------------------------------- the calls
+# ------------------------------------------------------------------------------------------------------------ the calls
 
 
 class Places:
@@ -213,7 +213,7 @@ def validation(address: Address) -> Json:
     return {"XAVRequest": {"AddressKeyFormat": {key: held for key, held in keyed.items() if held}}}
 
 
-# ----------------------------------------------------------------------------------------------------------- the judging
+# ---------------------------------------------------------------------------------------------------------- the judging
 
 
 def drop_offs(body: bytes) -> tuple[DropOff, ...]:

@@ -21,6 +21,7 @@ class Address(_Shape):
     postal_code: str | None = None
     country: str | None = None
     country_code: str | None = None
+    address_line1: str | None = None
 
 
 class Location(_Shape):

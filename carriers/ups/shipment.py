@@ -59,22 +59,20 @@ def prepare_void(label_number: str, shipment_id: str) -> Prepared:
     return Prepared("void", "DELETE", path, _headers(shipment[-14:]), b"", label_number)
 
 
-def by_reference(reference: str, account: str) -> bytes:
+def by_reference(reference: str, account: str) -> Json:
     """A recovery of the label that carries our reference.  # source: facts/ups.md 3.2"""
     return _recovery({"ReferenceValues": {"ReferenceNumber": {"Value": reference}, "ShipperNumber": account}})
 
 
-def by_number(number: str) -> bytes:
+def by_number(number: str) -> Json:
     """A recovery of one label."""
     return _recovery({"TrackingNumber": number})
 
 
-def _recovery(what: Json) -> bytes:
+def _recovery(what: Json) -> Json:
     request = {"SubVersion": "1903", "TransactionReference": {"CustomerContext": "homeward"}}
     label = {"LabelImageFormat": {"Code": "PDF"}}
-    return encoded(
-        {"LabelRecoveryRequest": {"Request": request, "LabelSpecification": label, "Locale": "en_GB", **what}}
-    )
+    return {"LabelRecoveryRequest": {"Request": request, "LabelSpecification": label, "Locale": "en_GB", **what}}
 
 
 def _headers(call: str) -> Mapping[str, str]:

@@ -8,9 +8,10 @@ from carriers.ups.standin.answers import No, lacks, listed, path
 from carriers.ups.standin.town import Json
 
 WRONG = "120000"
-EU = frozenset(
-    "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK".split()  # noqa: SIM905
-)
+EU = {
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT",
+    "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
+}  # fmt: skip
 AMERICAN = frozenset({"US", "PR"})
 STATES = frozenset({"US", "CA", "VN"})  # source: facts/ups.md 2.2: these need a state
 RETURNS = {"2", "3", "5", "8", "9", "10"}  # source: facts/ups.md 2.1

@@ -1,0 +1,254 @@
+"""Kills the buyer (SIGKILL, a real process) at every named point of a purchase while carriers charge and do not answer.
+
+The promise: at quiescence every purchase has exactly one live paid label or a clean refusal.
+
+The carriers are a process of their own with a ledger of their own; both books must agree. A naive buyer in the same run
+must have bought twice, or the run proves nothing.
+"""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from proof.nursery import Nursery
+from proof.purchase_buyer import PACE, buyer, stock
+from proof.purchase_street import LOST, open_shop
+from spending.points import NAMES
+from store.engine import Store, Tx, open_store
+from store.migrate import migrate
+from store.purchases import all_labels, all_purchases, documents_of, money_of
+from store.settings import put_setting
+
+KILLS = 200
+AT_RANDOM, AT_THE_CHARGE = "random", "carrier.charged"
+LIFE_SECONDS = 0.6
+WISHES_IN_A_LIFE = 5
+QUIET_SECONDS = 60.0
+
+
+def _no_bug() -> None:
+    return None
+
+
+async def run(
+    *, kills: int = 0, seed: int = 0, plant: Callable[[], None] = _no_bug, seconds: float = QUIET_SECONDS, **_: object
+) -> dict[str, Any]:
+    """Counts, and whether the promise held. `plant` puts a bug into the buyer's processes: in tests only."""
+    nursery = Nursery({"street": open_shop, "buyer": buyer(plant)})
+    folder = Path(tempfile.mkdtemp(prefix="homeward-purchase-"))
+    try:
+        return await _run(nursery, folder, kills or KILLS, seed, seconds)
+    finally:
+        await nursery.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _run(nursery: Nursery, folder: Path, kills: int, seed: int, seconds: float) -> dict[str, Any]:
+    url = f"sqlite:///{folder / 'homeward.db'}"
+    await migrate(url)
+    await _prove_replay(url)
+    await stock(url, kills * WISHES_IN_A_LIFE + WISHES_IN_A_LIFE)
+    deadline, quiet = PACE.scaled(PACE.deadline), PACE.scaled(PACE.quiet)
+    await nursery.start("street", folder=str(folder), seed=seed, deadline=deadline, quiet=quiet, index_lag=quiet / 8)
+    street = await _address(folder)
+    killed, wishes = await _hunt(nursery, folder, url, street, kills, random.Random(seed))
+    async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
+        await http.get("/rig/calm")
+    pid = await nursery.start(
+        "buyer", url=url, street=street, folder=str(folder), first=0, until=wishes, finish=seconds
+    )
+    settled = await nursery.wait(pid, seconds * 4) == 0
+    store = await open_store(url, lock=False)
+    try:
+        verdict = await _verdict(store, folder, wishes)
+    finally:
+        await store.close()
+    return {
+        "held": settled and verdict["ok"] and verdict["naive_doubles"] > 0,
+        "kills": sum(killed.values()),
+        "kills_at": dict(sorted(killed.items())),
+        "settled": settled,
+        **verdict,
+    }
+
+
+async def _prove_replay(url: str) -> None:
+    """The street keeps USPS's keys, as was proved on its account."""
+    store = await open_store(url)
+    await store.write(lambda tx: put_setting(tx, "spending.replays.usps", json.dumps({"proven": True})))
+    await store.close()
+
+
+async def _address(folder: Path) -> str:
+    for _ in range(600):
+        if (folder / "address").exists():
+            return (folder / "address").read_text()
+        await asyncio.sleep(0.05)
+    raise RuntimeError("the street did not open")
+
+
+async def _hunt(
+    nursery: Nursery, folder: Path, url: str, street: str, kills: int, dice: random.Random
+) -> tuple[Counter[str], int]:
+    """Life after life, each ended by a kill: at the point that was met least so far, or at any time."""
+    killed: Counter[str] = Counter()
+    targets = [*NAMES, AT_THE_CHARGE, AT_RANDOM]
+    tried: Counter[str] = Counter()
+    wishes = 0
+    async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
+        while sum(killed.values()) < kills:
+            point = min(targets, key=lambda name: (killed[name] + tried[name] / 2, dice.random()))
+            tried[point] += 1
+            wishes += WISHES_IN_A_LIFE
+            pid = await nursery.start(
+                "buyer",
+                url=url,
+                street=street,
+                folder=str(folder),
+                first=max(0, wishes - 3 * WISHES_IN_A_LIFE),
+                until=wishes,
+                point=point,
+                nth=dice.choice((1, 1, 2, 3)),
+            )
+            if point == AT_THE_CHARGE:
+                await http.get("/rig/doom", params={"pid": pid})
+            life = dice.uniform(0.05, LIFE_SECONDS) if point == AT_RANDOM else LIFE_SECONDS
+            code = await nursery.wait(pid, life)
+            if code not in (None, -signal.SIGKILL):
+                raise RuntimeError(f"a buyer ended by itself, with {code}")
+            killed[AT_RANDOM if code is None else point] += 1
+    return killed, wishes
+
+
+# ----------------------------------------------------------------------------------------------------------- verdict
+
+
+async def _verdict(store: Store, folder: Path, wishes: int) -> dict[str, Any]:
+    """Both books, line by line."""
+    ledger, sends = _lines(folder / "ledger.jsonl"), _lines(folder / "sends.jsonl")
+    voided = {line["number"] for line in ledger if line["kind"] == "void"}
+    ours = await store.read(_book)
+    by_id = {entry["id"]: reference for reference, entry in ours.items()}
+    theirs: dict[str, list[str]] = defaultdict(list)
+    for line in ledger:
+        if line["kind"] == "label":  # UPS knows our reference, USPS the purchase as its key
+            key = line["key"]
+            theirs[by_id.get(key, f"R {key}") if key else line["reference"]].append(line["number"])
+    found: dict[str, list[str]] = defaultdict(list)
+    ends: Counter[str] = Counter()
+    for reference, entry in ours.items():
+        ends[entry["state"]] += 1
+        _judge(reference, entry, [n for n in theirs.get(reference, []) if n not in voided], voided, found)
+    mine = {reference: numbers for reference, numbers in theirs.items() if reference.startswith("R")}
+    found["unfindable"] += [reference for reference in mine if reference not in ours]
+    sent_off = {line["number"] for line in sends if line["fate"] == "sent_off"}
+    found["voided_in_use"] += sorted(voided & sent_off)
+    found["voided_unasked"] += sorted(voided - {n for e in ours.values() for n in e["labels"]})
+    found["bytes_changed"] += _changed(sends)
+    if len(ours) != wishes:
+        found["wishes_lost"].append(f"{wishes - len(ours)} of {wishes}")
+    naive = {reference: numbers for reference, numbers in theirs.items() if reference.startswith("N")}
+    fates = Counter(line["fate"] for line in sends if line["reference"].startswith("R"))
+    return {
+        "ok": not any(found.values()),
+        "purchases": len(ours),
+        "ends": dict(ends),
+        "labels_at_carriers": sum(len(numbers) for numbers in mine.values()),
+        "bought_twice_and_voided": len(voided),
+        "answers_lost_after_charging": sum(fates[fate] for fate in LOST),
+        "fates": dict(fates),
+        **{name: len(found[name]) for name in _FAULTS},
+        "examples": {name: items[:3] for name, items in found.items() if items},
+        "naive_purchases": len(naive),
+        "naive_doubles": sum(len(numbers) > 1 for numbers in naive.values()),
+    }
+
+
+_FAULTS = (
+    "doubles", "lost", "refused_but_paid", "stuck", "untold", "unfindable", "void_label_issued", "books_differ",
+    "voided_in_use", "voided_unasked", "bytes_changed", "no_money_line", "no_document", "wishes_lost",
+)  # fmt: skip
+
+
+def _judge(
+    reference: str, entry: dict[str, Any], live: list[str], voided: set[str], found: dict[str, list[str]]
+) -> None:
+    """One purchase: what we say of it, against what the carrier was paid for."""
+    labels: dict[str, str] = entry["labels"]
+    own = [number for number, state in labels.items() if state in ("live", "held")]
+    in_use = [number for number, state in labels.items() if state == "used"]
+    paid = [number for number in live if number not in in_use]
+    match entry["state"]:
+        case "ISSUED":
+            if not paid:
+                found["void_label_issued" if set(own) & voided else "lost"].append(reference)
+            elif len(paid) > 1:
+                found["doubles"].append(reference)
+            elif paid != own:
+                found["books_differ"].append(reference)
+            if not entry["documents"]:
+                found["no_document"].append(reference)
+        case "REJECTED":
+            if paid:
+                found["refused_but_paid"].append(reference)
+        case "NEEDS_HUMAN":
+            if not entry["told"]:
+                found["untold"].append(reference)
+            if len(paid) > 1:
+                found["doubles"].append(reference)
+        case _:
+            found["stuck"].append(reference)
+    if any(state in ("surplus", "voiding") for state in labels.values()):
+        found["stuck"].append(reference)
+    if any(state == "voided" and number not in voided for number, state in labels.items()):
+        found["books_differ"].append(reference)
+    if set(labels) - set(entry["paid"]):
+        found["no_money_line"].append(reference)
+
+
+async def _book(tx: Tx) -> dict[str, dict[str, Any]]:
+    """Our own book: of each purchase its end, its labels by state, and what is kept of each."""
+    book: dict[str, dict[str, Any]] = {}
+    names: dict[str, str] = {}
+    for row in await all_purchases(tx, "label"):
+        names[row["id"]] = row["reference"]
+        told = bool(row["told"])
+        entry = {"id": row["id"], "state": row["state"], "told": told, "labels": {}, "paid": [], "documents": 0}
+        book[row["reference"]] = entry
+    for label in await all_labels(tx):
+        entry = book[names[label["purchase_id"]]]
+        entry["labels"][label["number"]] = label["state"]
+        lines = {line["kind"] for line in await money_of(tx, label["id"])}
+        if "price" in lines and (label["state"] != "voided" or "refund" in lines):
+            entry["paid"].append(label["number"])
+        if label["state"] == "live":
+            entry["documents"] = len(await documents_of(tx, label["id"]))
+    return book
+
+
+def _changed(sends: list[dict[str, str]]) -> list[str]:
+    """References under which two different requests, or two keys, were sent."""
+    seen: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for line in sends:
+        if line["reference"].startswith("R") and "digest" in line:
+            seen[line["key"] or line["reference"]].add((line["digest"], line["key"]))
+    return [reference for reference, bodies in seen.items() if len(bodies) > 1]
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """A book of JSON lines; the last one may be torn by the kill that ended its writer."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+assert os.name == "posix", "processes are forked"

@@ -1,0 +1,204 @@
+"""The buyer of the purchase rig: the returns desk and its sweeps, in a process that is killed; a naive one beside it.
+
+The naive buyer calls the carrier and then writes down what it has: what everybody writes first.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from carriers.contract import Address, Bought, Carrier, LabelFormat, LabelRequest, Rejected
+from carriers.door import Unlimited
+from carriers.ups import connect as ups
+from carriers.usps import connect as usps
+from cli.wiring import street_environment
+from fleet.clocks import Clock
+from merchants.terms import Outcome, ReturnReason, Terms, shipped
+from returns.desk import register
+from returns.eligibility import Wish
+from returns.forms import Asked, OrderWishes
+from returns.labels import settle_all
+from spending import points
+from spending.brakes import Limits
+from spending.intents import Till, new_purchase_id
+from spending.machine import Pace
+from spending.reconciling import Found, audit, reconcile_now
+from spending.resolving import resolve
+from spending.voiding import void_surplus
+from store.engine import Store, Tx, open_store
+from store.purchases import counts, ended_purchases, labels_in
+from store.sealing import Sealer
+from tracker.orders import Declined, Item, Order, Shelf, put_order, ship
+
+FACTOR = 1 / 300
+PACE = Pace(factor=FACTOR, audits=(1800.0,))
+HOME = Address("Ann Example", ("10 Example Street",), "Boston", "02108", "US", "MA", phone="12015550199")
+KEY = b"rig of the purchases, 32 bytes !"
+NO_LIMITS = Limits(Decimal(60), Decimal(10**9), Decimal(10**12), Decimal(10**12), 10**9, 1.0, free_bytes=0)
+AT_ONCE = 4
+
+
+def shelf() -> Shelf:
+    """One American shop with each carrier: UPS voids only where a shipment begins in America."""
+    [us] = [terms[-1] for name, terms in shipped().items() if name == "boutique-us"]
+    plain = us.model_copy(update={"label": us.label.model_copy(update={"format": "zpl"})})
+    shops: dict[str, list[Terms]] = {}
+    for carrier in ("ups", "usps"):
+        shops[f"rig-{carrier}"] = [plain.model_copy(update={"name": f"rig-{carrier}", "carrier": carrier})]
+    return shops
+
+
+def merchant(wish: int) -> str:
+    return ("rig-ups", "rig-usps")[wish % 3 == 2]
+
+
+async def stock(url: str, wishes: int) -> None:
+    """Orders that have shipped, one for each wish."""
+    store, sealer, terms, now = await open_store(url), Sealer(KEY), shelf(), Clock.real().now()
+
+    async def one(wish: int) -> None:
+        shop, number = merchant(wish), f"W{wish}"
+        items = (Item("SHOE", 1, Decimal("120.00"), "shoes"),)
+        at = now - timedelta(hours=1)
+        await put_order(store, sealer, terms, Order(shop, number, at, HOME, "ann@example.com", "USD", items), at)
+        parcel = f"1Z5338FF{wish:010d}"
+        await ship(store, sealer, terms, now=at, merchant=shop, number=number, carrier="ups", tracking_number=parcel)
+
+    for start in range(0, wishes, 200):
+        await asyncio.gather(*(one(wish) for wish in range(start, min(wishes, start + 200))))
+    await store.close()
+
+
+class Buyer:
+    """One life of the service, as far as it spends."""
+
+    def __init__(self, store: Store, street: str, folder: Path) -> None:
+        env = street_environment(street, "http://127.0.0.1:1")
+        carriers: dict[str, Carrier] = {
+            "ups": ups.connect(ups.Settings.from_env(env), budget=Unlimited()),
+            "usps": usps.connect(usps.Settings.from_env(env), budget=Unlimited()),
+        }
+        self.till = Till(store, Sealer(KEY), carriers, Clock.real(), PACE, limits=NO_LIMITS)
+        self.shelf, self.naive = shelf(), folder / "naive.jsonl"
+
+    async def live(self, first: int, until: int) -> None:
+        """Buy and settle until killed."""
+        await asyncio.gather(self._want(first, until), self._want_naively(first, until), self._sweep())
+
+    async def finish(self, seconds: float) -> bool:
+        """Settle until nothing is open; False when something still is after so long."""
+        async with asyncio.timeout(seconds * 2):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while await self.till.store.read(self._is_open):
+                        await self._sweep_once()
+                        await asyncio.sleep(0.02)
+            await reconcile_now(self.till)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds / 2):
+                    while await self.till.store.read(self._is_open):
+                        await self._sweep_once()
+                        await asyncio.sleep(0.02)
+        return not await self.till.store.read(self._is_open)
+
+    async def _want(self, first: int, until: int) -> None:
+        """The callers: each asks for its return until it is answered, under the same key."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(wish: int) -> None:
+            async with gate:
+                with contextlib.suppress(Declined):  # refused by the carrier: an answer like any other
+                    await register(self.till, self.shelf, asked(wish))
+
+        await asyncio.gather(*(one(wish) for wish in range(first, until)))
+
+    async def _want_naively(self, first: int, until: int) -> None:
+        """Call, then write. What is written is done; whatever else happened, it is asked for again."""
+        done = {json.loads(line)["wish"] for line in self.naive.read_text().splitlines()} if self.naive.exists() else ()
+        with self.naive.open("a") as book:
+            for wish in range(max(0, first - 6), until):
+                if wish in done:
+                    continue
+                carrier = self.till.carriers["ups"]
+                request = LabelRequest(
+                    new_purchase_id(), naive_reference(wish), HOME, HOME, Decimal(1), "Return", format=LabelFormat.ZPL
+                )
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(PACE.scaled(PACE.deadline)):
+                        outcome = await carrier.buy(carrier.prepare_label(request))
+                        if isinstance(outcome, Bought | Rejected):
+                            book.write(json.dumps({"wish": wish}) + "\n")
+                            book.flush()
+                            os.fsync(book.fileno())
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._sweep_once()
+            await asyncio.sleep(0.02)
+
+    async def _sweep_once(self) -> None:
+        await asyncio.gather(resolve(self.till, 12), settle_all(self.till, self.shelf, 50), void_surplus(self.till, 6))
+        await audit(self.till, Found(), 4)
+
+    async def _is_open(self, tx: Tx) -> bool:
+        purchases, _ = await counts(tx)
+        states = {row["state"] for row in purchases}
+        odd = [await labels_in(tx, state, 1 << 62, 1) for state in ("surplus", "voiding")]
+        ended = await ended_purchases(tx, "label", 1)
+        return bool(states & {"PLANNED", "SENDING", "UNKNOWN"}) or any(odd) or bool(ended)
+
+
+def asked(wish: int) -> Asked:
+    want = Wish("SHOE", 1, ReturnReason.DEFECT, Outcome.EXCHANGE)
+    return Asked(merchant(wish), (OrderWishes(f"W{wish}", (want,)),), key=f"wish-{wish}", caller="rig")
+
+
+def naive_reference(wish: int) -> str:
+    return "N" + base64.b32encode(hashlib.sha256(f"naive {wish}".encode()).digest()).decode()[:26]
+
+
+def buyer(plant: Callable[[], None]) -> Callable[[dict[str, Any]], None]:
+    """The job of a buyer's process, with a planted bug or none."""
+
+    def job(args: dict[str, Any]) -> None:
+        plant()
+        asyncio.run(_live(args))
+
+    return job
+
+
+async def _live(args: dict[str, Any]) -> None:
+    store = await open_store(args["url"])
+    life = Buyer(store, args["street"], Path(args["folder"]))
+    if args.get("finish"):
+        for _ in range(3):
+            await life._want(args["first"], args["until"])
+        if not await life.finish(args["finish"]):
+            raise SystemExit("something is still open")
+        await store.close()
+        return
+    points.crash_point = _killer(args["point"], args["nth"])
+    await life.live(args["first"], args["until"])
+
+
+def _killer(point: str, nth: int) -> Callable[[str], None]:
+    """Dies at the nth passing of the point, in the middle of whatever else goes on."""
+    passed = 0
+
+    def crash_point(name: str) -> None:
+        nonlocal passed
+        if name == point:
+            passed += 1
+            if passed >= nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return crash_point
