@@ -323,6 +323,52 @@ def terms_check(
     raise typer.Exit(1 if bad else 0)
 
 
+@terms_app.command("diff")
+def terms_diff(one: str, other: str, as_json: Json = False) -> None:
+    """Show which terms differ between two versions (files or names)."""
+    from cli.explaining import Usage
+    from cli.terms import diff, terms_named
+    from merchants.terms import TermsError
+
+    try:
+        found = diff(terms_named(_settings(), one), terms_named(_settings(), other))
+    except (Usage, TermsError) as error:
+        _fail(str(error))
+    rows = [f"{each['key']}: {each['was']!r} -> {each['is']!r}" for each in found]
+    typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(rows or ["no term differs"]))
+
+
+@terms_app.command("simulate")
+def terms_simulate(
+    new: Annotated[str, typer.Argument(help="The new terms, a .toml file.")],
+    since: Annotated[str, typer.Option(help="Only parcels registered since this day.")] = "",
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """List the parcels whose outcome would change under new terms. Changes nothing."""
+    import asyncio
+
+    from cli.explaining import Usage
+    from cli.terms import what_if
+    from merchants.terms import TermsError
+    from store.engine import StoreError
+
+    try:
+        answer = asyncio.run(what_if(_settings(data=data), new, since, as_json))
+    except (Usage, TermsError) as error:
+        _fail(str(error))
+    except StoreError as error:
+        _fail(str(error), 1)
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2))
+        return
+    for change in answer["changes"]:
+        typer.echo(f"{change['carrier']} {change['number']}")
+        for name, (was, would) in change["differs"].items():
+            typer.echo(f"  {name}: {was!r} -> {would!r}")
+    typer.echo(f"{answer['changed']} of {answer['parcels']} parcels would end otherwise under {answer['terms']}")
+
+
 def main() -> None:
     """Run the command; a broken pipe of the reader's is no failure of ours."""
     try:

@@ -216,7 +216,8 @@ class Ups:
 
     async def check(self) -> list[Check]:
         """Credentials and every product, by harmless calls; what intercepts and pushes still need."""
-        return await proven(self._plain, self.settings.account, self._push_secrets, self._contact is not None)
+        mine = self.settings
+        return await proven(self._plain, mine.account, mine.country, self._push_secrets, self._contact is not None)
 
     async def aclose(self) -> None:
         await self._http.aclose()

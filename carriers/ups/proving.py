@@ -31,11 +31,14 @@ class Product:
     body: Mapping[str, Any] | None = None
 
 
-def products(account: str) -> tuple[Product, ...]:
-    """Every product we use. A refusal of the harmless content is as good as an answer: the product is there."""
+def products(account: str, country: str) -> tuple[Product, ...]:
+    """Every product an account of this country can use.
+
+    A refusal of the harmless content is as good as an answer: the product is there.
+    """
     nobody = {"locale": "en_US", "countryCode": "US", "trackingNumberList": []}  # refused: it follows nothing
     label = shipment.by_reference("HOMEWARD-DOCTOR", account)
-    return (
+    every = (
         Product("Tracking", "to follow parcels", "GET", f"/api/track/v1/details/{HARMLESS_NUMBER}", "tracking"),
         Product("Track Alert", "to be told by push", "POST", push.PATH, push.API, body=nobody),
         Product("Shipping", "to buy, find and void labels", "POST", RECOVERY, "labels", body=label),
@@ -57,23 +60,26 @@ def products(account: str) -> tuple[Product, ...]:
             body=places.validation(SOMEWHERE),
         ),
     )  # fmt: skip
+    left_out = (set() if country in handling.INTERCEPT_COUNTRIES else {handling.INTERCEPT}) | (
+        set() if country in shipment.IN_POUNDS else {places.VALIDATION}
+    )
+    return tuple(product for product in every if product.api not in left_out)
 
 
 RECOVERY = "/api/labels/v1/recovery"
 
 
-async def proven(door: Door, account: str, push_secrets: Sequence[str], has_contact: bool) -> list[Check]:
+async def proven(door: Door, account: str, country: str, push_secrets: Sequence[str], has_contact: bool) -> list[Check]:
     """Credentials first; without a token no product can be asked."""
-    checks = [
-        Check("push secrets", bool(push_secrets), _PUSHES[bool(push_secrets)]),
-        Check("intercept contact", has_contact, _CONTACT[has_contact]),
-    ]
+    checks = [Check("push secrets", bool(push_secrets), _PUSHES[bool(push_secrets)])]
+    if country in handling.INTERCEPT_COUNTRIES:
+        checks.append(Check("intercept contact", has_contact, _CONTACT[has_contact]))
     try:
         await door.keeper.get()
     except CarrierError as error:
         return [*checks, Check("credentials", False, str(error))]
     checks.append(Check("credentials", True, f"a token was given by {door.http.base_url.host}"))
-    return [*checks, *[await _asked(door, product) for product in products(account)]]
+    return [*checks, *[await _asked(door, product) for product in products(account, country)]]
 
 
 async def _asked(door: Door, product: Product) -> Check:

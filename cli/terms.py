@@ -1,0 +1,87 @@
+"""`homeward terms diff` and `terms simulate`: two versions side by side, and what the kept history would become."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cli.explaining import CARRIERS, Usage, reading
+from cli.settings import Settings
+from cli.wiring import read_terms
+from merchants.terms import Terms, load, shipped
+from store.engine import open_store
+from tracker.ledger import Ledger
+from tracker.whatif import simulate
+
+
+def terms_named(settings: Settings, name: str) -> Terms:
+    """Terms by file or by name (the newest version). Raises Usage and TermsError."""
+    if name.endswith(".toml"):
+        return load(Path(name))
+    shelf = {**shipped(), **read_terms(settings)}
+    if name not in shelf:
+        raise Usage(f"no terms {name!r}; expected a .toml file or one of: {', '.join(sorted(shelf))}")
+    return shelf[name][-1]
+
+
+def diff(one: Terms, other: Terms) -> list[dict[str, Any]]:
+    """Every term that differs, by its dotted key."""
+    before, after = (dict(_flat(each.model_dump(mode="json"))) for each in (one, other))
+    keys = sorted(before.keys() | after.keys())
+    return [{"key": k, "was": before.get(k), "is": after.get(k)} for k in keys if before.get(k) != after.get(k)]
+
+
+def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _flat(inner, f"{key}.{name}" if key else name)
+    else:
+        yield key, value
+
+
+async def what_if(settings: Settings, file: str, since: str, as_json: bool) -> dict[str, Any]:
+    """The parcels whose outcome would change under the new terms. Reads only, beside a running service."""
+    try:
+        start = datetime.fromisoformat(since.replace("Z", "+00:00")) if since else datetime(1970, 1, 1, tzinfo=UTC)
+    except ValueError:
+        raise Usage(f"--since: expected a day or an instant such as 2026-03-01, found {since!r}") from None
+    start = start.replace(tzinfo=start.tzinfo or UTC)
+    new = load(Path(file))
+    store = await open_store(settings.database, lock=False)
+    try:
+        ledger = Ledger(store, {name: reading(name) for name in CARRIERS}, read_terms(settings))
+        with _bar(as_json) as report:
+            found = await simulate(ledger, new, start, settings.story.now(), report)
+    finally:
+        await store.close()
+    return {
+        "terms": f"{new.name} {new.version}",
+        "parcels": found.parcels,
+        "events": found.events,
+        "changed": len(found.changes),
+        "changes": [asdict(change) for change in found.changes],
+    }
+
+
+@contextmanager
+def _bar(as_json: bool) -> Iterator[Any]:
+    """A progress bar on a terminal; nothing for machines."""
+    if as_json or not sys.stderr.isatty():
+
+        async def quiet(parcels: int, events: int) -> None:
+            return None
+
+        yield quiet
+        return
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as bar:
+        task = bar.add_task("concluding", total=None)
+
+        async def show(parcels: int, events: int) -> None:
+            bar.update(task, description=f"{parcels} parcels, {events} events concluded twice")
+
+        yield show
