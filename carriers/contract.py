@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 # ---------------------------------------------------------------------------------------------------------------- words
 
@@ -665,6 +665,14 @@ class Carrier(Protocol):
         """Call a collection off. Cancelling twice is no error. Raises Refused, Busy, Away."""
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Grants(Protocol):
+    """A carrier that fetches a token of ours before it pushes: what our token endpoint answers it."""
+
+    def grant(self, asked: Push, now: datetime) -> bytes:
+        """JSON with the token. `now` is real time. Raises Unreadable for no such request, Forged for a stranger."""
 
 
 def utc(instant: datetime) -> datetime:

@@ -18,6 +18,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from api.app import build
+from api.app import runner as doors
 from api.house import House
 from api.keys import first_key
 from cli.control import listen, socket_of
@@ -26,6 +27,7 @@ from cli.rehearsal import Rehearsal
 from cli.settings import Misconfigured, Settings, environment
 from cli.wiring import PUSH_SECRET, Parts, has_credentials, open_parts, street_environment
 from store.engine import SQLITE, Tx
+from store.migrate import check
 from store.outbox import say
 
 log = logging.getLogger(__name__)
@@ -114,6 +116,7 @@ def house_of(parts: Parts, loop: WorkLoop | None) -> House:
         ledger=parts.ledger,
         poller=parts.poller,
         till=parts.till,
+        schema=lambda: check(parts.settings.database),
         wake=loop.wake if loop else lambda: None,
         alive=loop.alive if loop else dict,
         proxies=parts.settings.proxies,
@@ -180,7 +183,7 @@ def say_line(line: str) -> None:
 
 
 async def _open_doors(stack: AsyncExitStack, parts: Parts, loop: WorkLoop | None) -> None:
-    runner = web.AppRunner(build(house_of(parts, loop)), access_log=None, keepalive_timeout=30.0)
+    runner = doors(build(house_of(parts, loop)))
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, parts.settings.host, parts.settings.port).start()

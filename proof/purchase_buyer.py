@@ -184,6 +184,8 @@ async def _live(args: dict[str, Any]) -> None:
             await life._want(args["first"], args["until"])
         if not await life.finish(args["finish"]):
             raise SystemExit("something is still open")
+        for carrier in life.till.carriers.values():
+            await carrier.aclose()
         await store.close()
         return
     points.crash_point = _killer(args["point"], args["nth"])

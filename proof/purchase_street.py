@@ -27,13 +27,13 @@ SELLS = {"/ship": "ups", "/return-label": "usps"}
 
 # how a call that sells ends, and how often in a thousand; "charged" ones have cost money when the answer is lost
 FATES = {
-    "answered": 640,
+    "answered": 600,
     "charged_never_answers": 60,
     "charged_500": 40,
     "charged_broken": 40,
     "charged_late": 40,  # charged at once, answered after the caller's deadline
     "late": 50,  # the request lands long after the caller has given up
-    "charged_twice": 40,
+    "charged_twice": 80,
     "500": 30,
     "html": 20,
     "reset": 20,

@@ -117,6 +117,11 @@ _CHECKED = statement(
     .where(parcels.c.id == bindparam("of"), parcels.c.fence == bindparam("was_fence"))
     .values(checked_us=bindparam("to_checked"), next_poll_us=bindparam("to_next_poll"), lease_us=None)
 )
+_NOTE_CHECKED = statement(
+    update(parcels)
+    .where(parcels.c.carrier == bindparam("of_carrier"), parcels.c.number == bindparam("of_number"))
+    .values(checked_us=bindparam("to_checked"))
+)
 _RELEASE = statement(
     update(parcels)
     .where(parcels.c.id == bindparam("of"), parcels.c.fence == bindparam("was_fence"))
@@ -314,6 +319,11 @@ async def claim_due_polls(
 async def checked(tx: Tx, id: int, fence: int, *, checked_us: int, next_poll_us: int | None) -> bool:
     """The carrier was asked. False: the lease was lost, somebody else has it now."""
     return await tx.run(_CHECKED, of=id, was_fence=fence, to_checked=checked_us, to_next_poll=next_poll_us) == 1
+
+
+async def note_checked(tx: Tx, carrier: str, number: str, checked_us: int) -> None:
+    """The carrier was asked out of turn; when it is due again stays as it was."""
+    await tx.run(_NOTE_CHECKED, of_carrier=carrier, of_number=number, to_checked=checked_us)
 
 
 async def release(tx: Tx, id: int, fence: int, *, next_poll_us: int) -> None:

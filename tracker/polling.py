@@ -12,7 +12,7 @@ from carriers.contract import Away, Busy, Carrier, CarrierError, Payload
 from fleet.clocks import Clock, from_us, to_us
 from store.engine import Row, Store, Tx
 from store.outbox import say
-from store.parcels import checked, claim_due_polls, parcel_by_id, release
+from store.parcels import checked, claim_due_polls, note_checked, parcel_by_id, release
 from store.settings import forget_setting, get_setting, put_setting
 from tracker.lifecycle import ENDED, Purpose, Status
 
@@ -120,12 +120,13 @@ class Poller:
         return len(mine)
 
     async def ask_now(self, carrier: Carrier, number: str) -> tuple[str, ...]:
-        """Ask about one number at once, whatever is due. Raises CarrierError."""
+        """Ask about one number at once, whatever is due; the numbers that changed. Raises CarrierError."""
         changed: list[str] = []
         for payload in await carrier.track([number]):
             kept = await self.ledger.keep(payload, self.clock.now())
             if kept.unread:
                 changed += await self.ledger.read(kept.id, self.clock.now())
+        await self.store.write(lambda tx: note_checked(tx, carrier.name, number, to_us(self.clock.now())))
         return tuple(changed)
 
     async def _ask(self, carrier: Carrier, batch: Sequence[tuple[Row, int]]) -> None:

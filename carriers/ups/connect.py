@@ -34,7 +34,7 @@ from carriers.contract import (
     VoidOutcome,
 )
 from carriers.door import Budget, Circuit, Door, TokenKeeper
-from carriers.ups import handling, places, push, reading, shipment
+from carriers.ups import granting, handling, places, push, reading, shipment
 from carriers.ups.auth import Credentials
 from carriers.ups.faults import fault, fault_of_the_call
 from carriers.ups.labels import Labels
@@ -150,6 +150,10 @@ class Ups:
 
     def verify(self, push: Push, now: datetime) -> None:
         reading.verify(push, self._push_secrets, now)
+
+    def grant(self, asked: Push, now: datetime) -> bytes:
+        """The token UPS fetches before it pushes. Raises Forged, Unreadable."""
+        return granting.grant(asked, self._push_secrets, now)
 
     def recognise(self, text: str) -> Recognised | None:
         return reading.recognise(text)

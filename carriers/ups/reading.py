@@ -22,6 +22,7 @@ from carriers.contract import (
     Told,
     Unreadable,
 )  # fmt: skip
+from carriers.ups.granting import was_granted
 from carriers.ups.meaning import Meaning, meaning, status_digits
 from carriers.ups.numbers import recognise
 from carriers.ups.shapes import Activity, Address, Body, Complaint, DeliveryDate, Package, Shipment, Status, parse
@@ -332,14 +333,16 @@ def _window(start: str | None, end: str | None) -> tuple[str, str] | None:
 def verify(push: Push, secrets: Sequence[str], now: datetime) -> None:
     """Raise Forged unless the push carries one of our secrets, in constant time.
 
-    Version 1 repeats our opaque string in `credential`; version 2 sends a bearer token and its client id (`x-api-key`):
-    a secret written `client-id:token` asks for both. UPS signs nothing and states no time.  # source: facts/ups.md 6.2
+    Version 1 repeats our opaque string in `credential`. Version 2 sends a bearer token and its client id (`x-api-key`):
+    a secret written `client-id:secret` asks for both, the token being the secret itself or one that `granting` gave.
+    UPS signs nothing and states no time.  # source: facts/ups.md 6.2
     """
     credential = push.headers.get("credential", "").strip()
     scheme, _, token = push.headers.get("authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" else ""
-    shown = [credential, bearer, f"{push.headers.get('x-api-key', '').strip()}:{bearer}" if bearer else ""]
-    proven = False
+    client = push.headers.get("x-api-key", "").strip()
+    shown = [credential, bearer, f"{client}:{bearer}" if bearer else ""]
+    proven = was_granted(bearer, client, secrets, now)
     for secret in secrets:
         for one in shown:
             proven |= bool(secret and one) and hmac.compare_digest(_digest(one), _digest(secret))
