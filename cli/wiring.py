@@ -48,6 +48,8 @@ def street_environment(street: str, url: str) -> dict[str, str]:
         "UPS_CLIENT_SECRET": "street",
         "UPS_ACCOUNT": "A1B2C3",
         "UPS_PUSH_SECRETS": PUSH_SECRET,
+        "UPS_CONTACT_NAME": "Returns desk",
+        "UPS_CONTACT_PHONE": "+39 051 0000000",
         "USPS_BASE_URL": f"{street}/usps",
         "USPS_CLIENT_ID": "street",
         "USPS_CLIENT_SECRET": "street",

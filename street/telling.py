@@ -33,6 +33,7 @@ class Scan:
     again: date | None = None
     keep: date | None = None
     echo: bool = False  # the same scan told once more, in other words
+    saying: tuple[str, ...] = ()  # how the carrier puts it, where the journey says so (street/variants.py)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from street.places import CUSTOMERS, NOWHERE, USUAL, WAREHOUSES, Place, place
 from street.queue import Queue
 from street.telling import Delivery, Scan, Telling, recall, resume, tell
 from street.tokens import Tokens
+from street.variants import Variant
 
 PAID_BY = frozenset({"pickup", "dropoff"})  # the first scan in the carrier's hands
 PURPOSES = ("order", "return", "resend", "exchange")
@@ -133,9 +134,10 @@ class Town:
         origin: Place | None = None,
         destination: Place | None = None,
         references: tuple[str, ...] = (),
+        variant: Variant | None = None,
     ) -> Parcel:
         """A parcel sets out on a journey. Raises ValueError for what cannot be."""
-        script = journey(carrier, name)
+        script = variant.script() if variant else journey(carrier, name)
         purpose = purpose or ("return" if script.is_return else "order")
         if purpose not in PURPOSES or (purpose == "return") != script.is_return:
             raise ValueError(f"{name} is no journey for the purpose {purpose!r}")
@@ -150,6 +152,7 @@ class Town:
         usual = (customer, warehouse) if script.is_return else (warehouse, customer)
         start, origin, destination = starts_at or self.now(), origin or usual[0], destination or usual[1]
         telling = tell(script, Delivery(delivery), start, origin, destination, seed)
+        telling = variant.tell(telling) if variant else telling
         parcel = Parcel(
             number,
             script,

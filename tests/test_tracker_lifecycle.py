@@ -264,3 +264,12 @@ def test_a_parcel_past_its_promised_window_is_late_until_it_is_delivered() -> No
     assert [v.name for v in verdicts(after, ("out", "in_transit"))] == ["late/2026-03-05"]
     there = fold([Sighting(event(Kind.DELIVERED, 9), Source.POLL)], [], shipment)
     assert not conclude(there, EU, NOW).late
+
+
+def test_the_reason_is_what_was_known_before_the_turn_and_else_what_the_turn_says() -> None:
+    """Three failed attempts and a recall: the attempts are why. A recall alone is its own reason."""
+    recall = event(Kind.RETURNING_TO_SENDER, 4, reason=Reason.RECALLED_BY_SHIPPER)
+    tried = conclude(parcel(missed(1), missed(2), missed(3), recall), EU, NOW)
+    alone = conclude(parcel(event(Kind.PICKED_UP), recall), EU, NOW)
+    assert tried.case and (tried.case.state, tried.case.reason) == (CaseState.UNDER_WAY, "failed_delivery_attempts")
+    assert alone.case and (alone.case.state, alone.case.reason) == (CaseState.UNDER_WAY, "recalled_by_shipper")

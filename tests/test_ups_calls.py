@@ -235,21 +235,51 @@ async def test_nothing_to_subscribe_asks_nothing(street: Street) -> None:
 # --------------------------------------------------------------------------------------------------- check and settings
 
 
-async def test_check_names_what_does_not_work(street: Street) -> None:
-    """Token and tracking by harmless calls; a missing push secret is said."""
-    harmless = street.router.get(url__startswith="https://ups.test/api/track/v1/details/")
-    harmless.mock(return_value=httpx.Response(200, json=NOTHING))
-    assert [(check.name, check.ok) for check in await street.ups.check()] == [
-        ("UPS push secrets", False), ("UPS credentials", True), ("UPS Tracking", True),
-    ]  # fmt: skip
-    harmless.mock(return_value=httpx.Response(401, json=errors("250002")))
-    checks = await street.ups.check()
-    assert [(check.name, check.ok) for check in checks[1:]] == [("UPS credentials", True), ("UPS Tracking", False)]
+PRODUCTS = ["Tracking", "Track Alert", "Shipping", "Delivery Intercept", "Pickup", "Locator", "Address Validation"]
+
+
+async def test_check_asks_every_product_and_names_what_is_missing(street: Street) -> None:
+    """A refused question proves the product; 250002 is a product to add, and the check says which and where."""
+    street.router.route(host="ups.test", path__startswith="/api").mock(
+        return_value=httpx.Response(400, json=errors("120100", "Missing"))
+    )
+    checks = {check.name: check for check in await street.ups.check()}
+    assert list(checks) == ["push secrets", "intercept contact", "credentials", *PRODUCTS]
+    assert [name for name, check in checks.items() if not check.ok] == ["push secrets", "intercept contact"]
+    missing = Street(push_secrets=("s",), contact_name="Desk", contact_phone="+1 212 5550100")
+    missing.router.post(path__startswith="/api/locations").mock(
+        return_value=httpx.Response(401, json=errors("250002", "Invalid"))
+    )
+    missing.router.route(host="ups.test", path__startswith="/api").mock(return_value=httpx.Response(200, json={}))
+    failed = [check for check in await missing.ups.check() if not check.ok]
+    assert [check.name for check in failed] == ["Locator"]
+    assert "add the product Locator" in failed[0].detail and "developer.ups.com" in failed[0].detail
+
+
+async def test_check_asks_nothing_that_spends(street: Street) -> None:
+    """No label, no void, no order to turn round, no collection, and nobody is subscribed."""
+    asked = street.router.route(host="ups.test", path__startswith="/api")
+    asked.mock(return_value=httpx.Response(200, json={}))
+    await street.ups.check()
+    sent = [(call.request.method, call.request.url.path, call.request.content) for call in asked.calls]
+    assert len(sent) == len(PRODUCTS)
+    for method, path, content in sent:
+        assert method in ("GET", "POST")
+        assert not any(word in path for word in ("/ship", "/void", "/return", "pickupcreation")) or method == "GET"
+        assert "subscription" not in path or json.loads(content)["trackingNumberList"] == []
+
+
+async def test_check_without_a_token_asks_no_product() -> None:
+    """Wrong credentials are one line, not eight; an account outside the US is not asked for what it cannot have."""
     failed = Street(push_secrets=("s",))
     failed.router.post(TOKEN).mock(return_value=httpx.Response(401, json=errors("10401")))
     assert [(check.name, check.ok) for check in await failed.ups.check()] == [
-        ("UPS push secrets", True), ("UPS credentials", False),
+        ("push secrets", True), ("intercept contact", False), ("credentials", False),
     ]  # fmt: skip
+    italian = Street(country="IT")
+    italian.router.route(host="ups.test", path__startswith="/api").mock(return_value=httpx.Response(200, json={}))
+    names = [check.name for check in await italian.ups.check()]
+    assert "Delivery Intercept" not in names and "intercept contact" not in names and "Address Validation" not in names
 
 
 ENVIRONMENT = {"UPS_CLIENT_ID": "id", "UPS_CLIENT_SECRET": "hush", "UPS_ACCOUNT": "A1B2C3"}

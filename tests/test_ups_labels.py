@@ -17,7 +17,7 @@ from PIL import Image
 from carriers.contract import Away, Bought, Busy, LabelFormat, Money, NotExecuted, Refused, Rejected, Unknown, Voided
 from carriers.door import Unlimited
 from carriers.ups.connect import Settings, connect
-from carriers.ups.image import PAGE, upright
+from carriers.ups.image import upright
 from tests.ups import (
     BASE,
     BY_REFERENCE,
@@ -167,9 +167,10 @@ def test_the_picture_is_turned_upright() -> None:
     """What was at the left top lies at the right top after a quarter turn clockwise, on a page of 4 by 6."""
     png, pdf = upright(gif())
     page = Image.open(BytesIO(png))
-    assert page.size == PAGE
+    assert page.size == (800, 1200) and round(page.info["dpi"][0]) == 200, "dot for dot, 4 by 6 inches"
     left, top, right, bottom = page.point(lambda dot: 255 - dot).getbbox()
-    assert (top, bottom, right - left) == (0, 100, 50) and left > PAGE[0] * 0.9
+    assert (top, bottom, right - left) == (0, 100, 50) and left > 700
+    assert b"/MediaBox [ 0 0 288.0 432.0 ]" in pdf and b"CCITTFaxDecode" in pdf, "4 by 6 inches, without loss"
     assert (png, pdf) == upright(gif()), "the same label always gives the same bytes"
 
 

@@ -178,13 +178,17 @@ def _all_evidence(parcel: Parcel, limit: int | None) -> list[Evidence]:
 
 
 def _until_turn(evidence: list[Evidence], dates: list[Deadline], turn: Turn, parcel: Parcel) -> list[Evidence]:
-    """What was known when the parcel turned: a hold ends some time during its last day, so that day counts."""
+    """What was known before the parcel turned; where nothing was, what the turn itself says.
+
+    A hold ends some time during its last day, so that day counts.
+    """
     offset = local_offset(parcel) or timedelta()
     turned = (turn.at + offset).date()
     over = [
         _expired(d, min(d.at, turn.at)) for d in dates if (d.at + offset - timedelta(microseconds=1)).date() <= turned
     ]
-    return sorted([e for e in [*evidence, *over] if e.at <= turn.at], key=lambda e: e.at)
+    known = sorted([e for e in [*evidence, *over] if e.at <= turn.at], key=lambda e: e.at)
+    return [e for e in known if e.source != turn.source] or known
 
 
 def _carriers_own_limit(parcel: Parcel, limit: int | None) -> list[Evidence]:
