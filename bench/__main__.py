@@ -7,6 +7,7 @@ import platform
 import sys
 
 BENCHES = {
+    "read": "20-event answers into readings, both carriers, against json.loads of the same bytes",
     "fold": "events folded into parcels, against a bare loop over the same events",
 }
 """Every bench by name: a module here with `def run() -> dict` whose answer has the two figures and their ratio."""

@@ -9,6 +9,7 @@ from fleet.clocks import text
 from merchants.terms import Terms
 from spending.brakes import Braked, start, stop
 from spending.intents import Intent, new_purchase_id, new_reference
+from spending.machine import State
 from spending.reconciling import accept, close, reconcile_now, refuse, shown
 from spending.replays import prove
 
@@ -38,13 +39,22 @@ async def labels_call(parts: Parts, call: Mapping[str, Any]) -> Answer:
                 return {"error": f"no label {number} of {carrier} is held or one too many"}
             return {"void": state, "lines": [f"{number}: the void is {state}"]}
         case {"do": "labels.close", "id": str(id), "why": str(why)}:
-            if not await close(parts.till, id, why):
-                return {"error": f"no purchase {id} waits for a person"}
-            return {"closed": id, "lines": [f"{id} is closed: nothing was bought"]}
+            return await _close(parts, id, why)
         case {"do": "labels.prove", "carrier": str(carrier)}:
             return await _prove(parts, carrier)
         case _:
             return {"error": f"no command {call.get('do')!r}"}
+
+
+async def _close(parts: Parts, id: str, why: str) -> Answer:
+    try:
+        state = await close(parts.till, id, why)
+    except CarrierError as error:
+        return {"error": f"{id} stays open, for the carrier does not say what it holds: {error}"}
+    if state is None:
+        return {"error": f"no purchase {id} waits for a person"}
+    words = "nothing was bought" if state is State.REJECTED else "the carrier holds its label, and it is kept"
+    return {"closed": id, "state": state, "lines": [f"{id} is {state}: {words}"]}
 
 
 async def _reconcile(parts: Parts) -> Answer:

@@ -11,6 +11,7 @@ RIGS = {
     "restart": "kill -9 of the service in the middle of a demo: nothing lost, nothing said twice",
     "purchase": "kill -9 of the buyer at every point of a purchase: one live paid label or a clean refusal, never two",
     "purchase-simulation": "purchases in virtual time: late arrivals, index lag, crashes; no double survives",
+    "journeys": "simulated journeys of both carriers, every row of their tables among them: conclusions equal the street's",
     "convergence": "any order and repetition of payloads gives the same parcel",
 }
 """Every rig by name: a module here with `async def run(**options) -> dict` whose answer has `held` and its counts."""
@@ -25,6 +26,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=0, help="how often to kill (0: the rig's own number)")
     parser.add_argument("--examples", type=int, default=0, help="how many examples (0: the rig's own number)")
     parser.add_argument("--purchases", type=int, default=0, help="how many purchases (0: the rig's own number)")
+    parser.add_argument("--parcels", type=int, default=0, help="how many parcels (0: the rig's own number)")
     parser.add_argument("--seed", type=int, default=0, help="the seed of what is random")
     asked = parser.parse_args()
     if asked.list or not asked.name:
@@ -34,7 +36,7 @@ def main() -> None:
     if asked.name != "all" and asked.name not in RIGS:
         print(f"no rig {asked.name!r}; known: {', '.join(RIGS)}", file=sys.stderr)
         raise SystemExit(2)
-    options = {name: getattr(asked, name) for name in ("kills", "examples", "purchases", "seed")}
+    options = {name: getattr(asked, name) for name in ("kills", "examples", "purchases", "parcels", "seed")}
     until, held = time.monotonic() + asked.minutes * 60, True
     names = list(RIGS) if asked.name == "all" else [asked.name]
     while True:

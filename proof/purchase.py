@@ -31,7 +31,7 @@ from store.settings import put_setting
 
 KILLS = 200
 AT_RANDOM, AT_THE_CHARGE = "random", "carrier.charged"
-LIFE_SECONDS = 0.6
+LIFE_SECONDS = 0.5
 WISHES_IN_A_LIFE = 5
 QUIET_SECONDS = 60.0
 
@@ -107,7 +107,7 @@ async def _hunt(
     wishes = 0
     async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
         while sum(killed.values()) < kills:
-            point = min(targets, key=lambda name: (killed[name] + tried[name] / 2, dice.random()))
+            point = min(targets, key=lambda name: (killed[name] + tried[name], dice.random()))
             tried[point] += 1
             wishes += WISHES_IN_A_LIFE
             pid = await nursery.start(

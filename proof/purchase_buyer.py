@@ -31,11 +31,11 @@ from spending import points
 from spending.brakes import Limits
 from spending.intents import Till, new_purchase_id
 from spending.machine import Pace
-from spending.reconciling import Found, audit, reconcile_now
+from spending.reconciling import Found, audit, close, reconcile_now
 from spending.resolving import resolve
 from spending.voiding import void_surplus
 from store.engine import Store, Tx, open_store
-from store.purchases import counts, ended_purchases, labels_in
+from store.purchases import counts, ended_purchases, labels_in, open_purchases
 from store.sealing import Sealer
 from tracker.orders import Declined, Item, Order, Shelf, put_order, ship
 
@@ -95,20 +95,21 @@ class Buyer:
         await asyncio.gather(self._want(first, until), self._want_naively(first, until), self._sweep())
 
     async def finish(self, seconds: float) -> bool:
-        """Settle until nothing is open; False when something still is after so long."""
-        async with asyncio.timeout(seconds * 2):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    while await self.till.store.read(self._is_open):
-                        await self._sweep_once()
-                        await asyncio.sleep(0.02)
-            await reconcile_now(self.till)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds / 2):
-                    while await self.till.store.read(self._is_open):
-                        await self._sweep_once()
-                        await asyncio.sleep(0.02)
+        """Settle until nothing is open, ask for everything again, and do what a person would; whether all is closed."""
+        await self._settle(seconds)
+        await reconcile_now(self.till)
+        for row in await self.till.store.read(lambda tx: open_purchases(tx, 1000)):
+            if row["state"] == "NEEDS_HUMAN" and row["operation"] == "label":
+                await close(self.till, row["id"], "looked at by a person")
+        await self._settle(seconds)
         return not await self.till.store.read(self._is_open)
+
+    async def _settle(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while await self.till.store.read(self._is_open):
+                    await self._sweep_once()
+                    await asyncio.sleep(0.02)
 
     async def _want(self, first: int, until: int) -> None:
         """The callers: each asks for its return until it is answered, under the same key."""

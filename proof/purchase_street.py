@@ -4,6 +4,7 @@ Their ledger is the street's own, on disk before any answer; beside it every sen
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -119,7 +120,8 @@ class Misfortune:
             case "killed":
                 doomed, self.doomed = self.doomed, None
                 if doomed:
-                    os.kill(doomed, signal.SIGKILL)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(doomed, signal.SIGKILL)
                 return _reset(request)
             case "charged_never_answers":
                 await asyncio.sleep(self.deadline * 1.5)

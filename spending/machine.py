@@ -54,6 +54,7 @@ class Pace:
     look_again: float = 60.0  # once the looks above are used up
     misses: int = 2  # that count, before the same bytes are sent again
     resends: int = 2  # then a person decides
+    keys_kept: bool = False  # proved: the same bytes under the same key buy nothing twice
     papers: int = 8  # looks for the bytes of a label whose number is known
     voids: int = 8  # sends of one void, then a person decides
     backoff: float = 5.0  # after a send that never reached the carrier; doubles
@@ -64,8 +65,11 @@ class Pace:
         return seconds * self.factor
 
     def where_keys_are_kept(self) -> "Pace":
-        """The pace where the carrier is proved to remember our key: sending the same bytes again buys nothing twice."""
-        return replace(self, quiet=0.0, misses=1)
+        """The pace where the carrier is proved to remember our key: sending again is as safe as looking.
+
+        No quiet time; the second resend waits for two misses, the third for three: the looks space them.
+        """
+        return replace(self, quiet=0.0, resends=6, keys_kept=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ def _after_nothing_sent(pace: Pace, record: Record, sends: int, outcome: NotExec
     if sends <= 1:
         return After(State.PLANNED, record, 0, wait)
     # an earlier send is still open: the looks that allowed this one allow the next
-    return After(State.UNKNOWN, replace(record, misses=pace.misses), sends - 1, wait)
+    return After(State.UNKNOWN, replace(record, misses=max(pace.misses, sends)), sends - 1, wait)
 
 
 def after_death(record: Record, sends: int) -> After:
@@ -148,7 +152,7 @@ def after_looks(pace: Pace, record: Record, sends: int) -> State:
     """What follows from the looks so far: look again, send the same bytes again, take the refusal, or ask a person."""
     if record.number:  # a label is known: nothing is ever sent again, whatever the looks say
         return State.UNKNOWN if record.looks < pace.papers else State.NEEDS_HUMAN
-    if record.misses < pace.misses:
+    if record.misses < (sends if pace.keys_kept else pace.misses):
         return State.UNKNOWN
     if record.refused:
         return State.REJECTED
@@ -161,6 +165,19 @@ def after_nothing_found(pace: Pace, record: Record, sends: int, since_sent: floa
     state = after_looks(pace, record, sends)
     wait = {State.UNKNOWN: next_look(pace, since_sent), State.REJECTED: 0.0}.get(state)
     return After(state, record, sends, wait)
+
+
+def after_refused_look(pace: Pace, record: Record, sends: int) -> After:
+    """The carrier will not show what it holds (USPS after three reprints): that is no miss, and no end of it.
+
+    Where keys are kept the same bytes bring the label that is there; elsewhere a person looks.
+    """
+    record = replace(record, looks=record.looks + 1)
+    if pace.keys_kept and sends <= pace.resends:
+        return After(State.SENDING, record, sends, None)
+    if record.looks >= pace.papers:
+        return After(State.NEEDS_HUMAN, record, sends, None)
+    return After(State.UNKNOWN, record, sends, pace.scaled(pace.look_again))
 
 
 def to_send(record: Record) -> Record:

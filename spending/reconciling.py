@@ -246,14 +246,18 @@ async def refuse(till: Till, carrier: str, number: str, by: str) -> State | None
     return await void(till, label["id"], f"refused by {by}")
 
 
-async def close(till: Till, purchase_id: str, why: str) -> bool:
-    """A person has looked at the carrier: nothing was bought, and nothing will be."""
+async def close(till: Till, purchase_id: str, why: str) -> State | None:
+    """A person ends a purchase: the carrier is asked once more, and what it holds decides. None: it waits for nobody.
+
+    Raises CarrierError when the carrier does not answer.
+    """
     row = await till.store.read(lambda tx: find_purchase(tx, purchase_id))
     if row is None or row["state"] != State.NEEDS_HUMAN or row["operation"] == VOID:
-        return False
+        return None
     claim = claim_of(row, till)
-    record = replace(claim.record, why=why)
-    return await conclude(till, claim, After(State.REJECTED, record, claim.sends, 0.0)) is State.REJECTED
+    if found := await till.carriers[claim.intent.carrier].find(claim.intent.prepared):
+        return await keep(till, claim, found)
+    return await conclude(till, claim, After(State.REJECTED, replace(claim.record, why=why), claim.sends, 0.0))
 
 
 async def shown(till: Till) -> dict[str, Any]:

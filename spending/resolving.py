@@ -4,13 +4,14 @@ source: design/labels-never-twice.md, protocol 6: a hit ends it at once; a miss 
 """
 
 import asyncio
+from dataclasses import replace
 
-from carriers.contract import CarrierError
+from carriers.contract import CarrierError, Refused
 from spending import points
 from spending.brakes import is_stopped
 from spending.buying import buy, conclude, keep, send_and_settle, take_to_send
 from spending.intents import VOID, Claim, Till, claim_of, move, real_us, state_of
-from spending.machine import After, Pace, State, after_death, after_nothing_found
+from spending.machine import After, State, after_death, after_nothing_found, after_refused_look
 from spending.replays import pace_for
 from spending.voiding import resume_void
 from store.engine import Row, Tx
@@ -54,6 +55,10 @@ async def _look(till: Till, claim: Claim) -> State:
     try:
         async with asyncio.timeout(till.pace.scaled(till.pace.deadline)):
             found = await till.carriers[claim.intent.carrier].find(claim.intent.prepared)
+    except Refused as error:
+        pace = await till.store.read(lambda tx: pace_for(tx, till, claim.intent.carrier))
+        record = replace(claim.record, why=f"the carrier shows nothing: {error}")
+        return await _go_on(till, mine, after_refused_look(pace, record, claim.sends))
     except (CarrierError, TimeoutError) as error:
         # a look that was not answered is no look
         wait = max(getattr(error, "retry_after", None) or 0.0, till.pace.scaled(till.pace.look_again))
@@ -72,8 +77,12 @@ async def taken(tx: Tx, till: Till, claim: Claim, lease: float) -> Claim | None:
 
 
 async def _nothing_found(till: Till, claim: Claim) -> State:
-    pace: Pace = await till.store.read(lambda tx: pace_for(tx, till, claim.intent.carrier))
-    after = after_nothing_found(pace, claim.record, claim.sends, till.real() - claim.sent)
+    pace = await till.store.read(lambda tx: pace_for(tx, till, claim.intent.carrier))
+    return await _go_on(till, claim, after_nothing_found(pace, claim.record, claim.sends, till.real() - claim.sent))
+
+
+async def _go_on(till: Till, claim: Claim, after: After) -> State:
+    """What follows a look that found nothing; SENDING: the same bytes go again now."""
     if after.state is not State.SENDING:
         return await conclude(till, claim, after)
 

@@ -63,6 +63,7 @@ payloads = Table(
     _us("read_us", nullable=True),  # null: kept but not read yet
     _number("tries"),
     _text("error", ""),  # why it could not be read
+    _number("late"),  # a push: seconds between the time its carrier states and its coming, when that is too many
     UniqueConstraint("carrier", "source", "digest"),
 )
 Index(
@@ -339,8 +340,13 @@ endpoints = Table(
     _text("url"),
     Column("secret", LargeBinary, nullable=False),  # sealed
     _text("events", "[]"),  # JSON list; empty: everything
-    _text("state", "active"),  # active | disabled
+    _text("state", "active"),  # active | paused | disabled
     _us("created_us"),
+    # real time
+    Column("old_secret", LargeBinary, nullable=True),  # sealed: signs too, until then
+    _us("old_until_us", nullable=True),
+    _us("failing_us", nullable=True),  # nothing arrived since
+    _us("probe_us", nullable=True),  # while it is paused: when one notice is tried
     UniqueConstraint("url"),
 )
 
@@ -350,7 +356,7 @@ deliveries = Table(
     _id(),
     Column("endpoint_id", _Id, ForeignKey("endpoints.id", ondelete="CASCADE"), nullable=False),
     Column("outbox_id", _Id, ForeignKey("outbox.id", ondelete="CASCADE"), nullable=False),
-    _text("state", "due"),  # due | done | failed | paused
+    _text("state", "due"),  # due | done | failed
     _number("tries"),
     _us("next_us", nullable=True),  # real time
     _us("done_us", nullable=True),
@@ -369,6 +375,7 @@ tries = Table(
     _number("status"),
     _number("took_ms"),
     _text("answer", ""),  # first 200 bytes
+    _text("detail", ""),  # why there was no answer
 )
 Index("ix_tries_delivery_id", tries.c.delivery_id)
 

@@ -42,7 +42,9 @@ class Control:
 
     async def create(self, request: web.Request) -> web.Response:
         asked = await _body(request)
-        given = {key: str(asked.pop(key)) for key in ("delivery", "purpose", "number") if asked.get(key)}
+        given: dict[str, Any] = {
+            key: str(asked.pop(key)) for key in ("delivery", "purpose", "number") if asked.get(key)
+        }
         starts_at = _instant(asked.pop("starts_at")) if asked.get("starts_at") else None
         origin, destination = _place(asked.pop("origin", None)), _place(asked.pop("destination", None))
         carrier, name = str(asked.pop("carrier", "")), str(asked.pop("journey", ""))

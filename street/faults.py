@@ -7,6 +7,8 @@ from typing import Protocol
 
 from aiohttp import web
 
+from street.drift import drifted
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 KINDS = (
@@ -14,27 +16,43 @@ KINDS = (
     "429",
     "500",
     "reset",
+    "timeout",
     "charged_then_timeout",
     "charged_then_500",
     "truncated",
     "html",
     "expired_token",
     "empty_scope",
+    "success_false",
+    "207",
+    "drift",
 )
+PUSHES = ("lost", "doubled", "late", "reordered")  # for the operation "push"
+PUSH = "push"
 
 
 class Refusing(Protocol):
     """What a stand-in offers for faults in its carrier's own words."""
 
     def busy(self, retry_after: str | None) -> web.Response: ...
-    def broken(self) -> web.Response: ...
+    @property
+    def optional(self) -> frozenset[str]: ...
+    @property
+    def countable(self) -> frozenset[str]: ...
+    def broken(self, status: int) -> web.Response: ...
+    def fail_inside(self) -> None: ...
+    def mixed(self, answer: web.Response) -> web.Response: ...
     def forget_tokens(self) -> None: ...
     def starve(self) -> None: ...
 
 
 @dataclass(slots=True)
 class Fault:
-    """`operation` "*" is any call. `seconds`: how long latency or a lost answer takes; `retry_after`: sent as it is."""
+    """`operation` "*" is any call, "push" what the carrier posts to us.
+
+    `seconds`: how long latency or a lost answer takes (of a late push: story seconds); `retry_after`: sent as it is;
+    `status`: of the 500 kinds; `only`: one of the ways to drift (extra, missing, renamed, numbers), or all of them.
+    """
 
     carrier: str
     operation: str
@@ -42,10 +60,13 @@ class Fault:
     times: int = 1
     seconds: float = 1.0
     retry_after: str | None = None
+    status: int = 500
+    only: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"unknown fault {self.kind!r}; known: {', '.join(KINDS)}")
+        known = PUSHES if self.operation == PUSH else KINDS
+        if self.kind not in known:
+            raise ValueError(f"unknown fault {self.kind!r}; known: {', '.join(known)}")
 
 
 class Faults:
@@ -60,7 +81,8 @@ class Faults:
     def take(self, carrier: str, operation: str) -> Fault | None:
         """The fault for this call, used up by it."""
         for fault in self.waiting:
-            if fault.carrier == carrier and fault.operation in {operation, "*"}:
+            named = {operation} if operation == PUSH else {operation, "*"}
+            if fault.carrier == carrier and fault.operation in named:
                 fault.times -= 1
                 if fault.times <= 0:
                     self.waiting.remove(fault)
@@ -78,10 +100,13 @@ async def suffer(fault: Fault, request: web.Request, handler: Handler, carrier: 
         case "429":
             return carrier.busy(fault.retry_after)
         case "500":
-            return carrier.broken()
+            return carrier.broken(fault.status)
         case "charged_then_500":
             await handler(request)
-            return carrier.broken()
+            return carrier.broken(fault.status)
+        case "timeout":
+            await asyncio.sleep(fault.seconds)
+            return _reset(request)
         case "charged_then_timeout":
             await handler(request)
             await asyncio.sleep(fault.seconds)
@@ -97,9 +122,23 @@ async def suffer(fault: Fault, request: web.Request, handler: Handler, carrier: 
         case "expired_token":
             carrier.forget_tokens()
             return await handler(request)
-        case _:  # empty_scope
+        case "empty_scope":
             carrier.starve()
             return await handler(request)
+        case "success_false":
+            carrier.fail_inside()
+            return await handler(request)
+        case "207":
+            return _plain(await handler(request), carrier.mixed)
+        case _:  # drift
+            return _plain(
+                await handler(request), lambda whole: drifted(whole, carrier.optional, carrier.countable, fault.only)
+            )
+
+
+def _plain(whole: web.StreamResponse, change: Callable[[web.Response], web.Response]) -> web.StreamResponse:
+    """The answer changed, where it is one whose body is at hand."""
+    return change(whole) if isinstance(whole, web.Response) and isinstance(whole.body, bytes) else whole
 
 
 def _reset(request: web.Request) -> web.Response:

@@ -3,9 +3,13 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 
 import aiohttp
 
+from carriers.ups.standin import Standin as Ups
+from carriers.usps.standin import Standin as Usps
+from street.faults import PUSH
 from street.telling import Scan
 from street.town import Town
 
@@ -62,13 +66,36 @@ class Pusher:
         carrier = self.town.ups if parcel.journey.carrier == "ups" else self.town.usps
         posts = carrier.push(parcel, scan)
         self.sent.unasked += not posts
-        for url, headers, body in posts:
-            try:
-                async with session.post(url, data=body, headers=headers) as answer:
-                    await answer.read()
-            except (aiohttp.ClientError, TimeoutError, OSError):
-                self.sent.lost += 1
-                carrier.listener_failed(url)
-            else:
-                self.sent.heard += 1
-                carrier.listener_heard(url)
+        fault = self.town.faults.take(carrier.name, PUSH) if posts else None
+        match fault.kind if fault else "":
+            case "lost":
+                self.sent.lost += len(posts)
+                return
+            case "late":
+                self.town.queue.add(self.town.now() + timedelta(seconds=fault.seconds if fault else 0), number, scan)
+                return
+            case "reordered":
+                self.town.queue.add_after_next(self.town.now(), number, scan)
+                return
+            case "doubled":
+                posts = [*posts, *posts]
+        for post in posts:
+            await self._post(carrier, post, session)
+
+    async def _post(
+        self, carrier: Ups | Usps, post: tuple[str, dict[str, str], bytes], session: aiohttp.ClientSession
+    ) -> None:
+        url, headers, body = post
+        try:
+            headers = headers | await carrier.introduce(session)
+            async with session.post(url, data=body, headers=headers) as answer:
+                await answer.read()
+                refused = answer.status in {401, 403}
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError):
+            self.sent.lost += 1
+            carrier.listener_failed(url)
+        else:
+            self.sent.heard += 1
+            carrier.listener_heard(url)
+            if refused:
+                carrier.listener_refused(url)

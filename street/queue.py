@@ -1,7 +1,7 @@
 """What is still to be pushed, by its story time."""
 
 import heapq
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from street.telling import Scan
 
@@ -17,6 +17,11 @@ class Queue:
     def add(self, due: datetime, number: str, scan: Scan) -> None:
         self._count += 1
         heapq.heappush(self._heap, (due, self._count, number, scan))
+
+    def add_after_next(self, now: datetime, number: str, scan: Scan) -> None:
+        """Behind the next push of the same number, if there is one."""
+        following = min((due for due, _, other, _ in self._heap if other == number), default=now)
+        self.add(max(following, now) + timedelta(seconds=1), number, scan)
 
     def take(self, now: datetime) -> list[tuple[str, Scan]]:
         """Everything due by now, oldest first."""

@@ -79,7 +79,7 @@ _UPS_ROWS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
         "D": "50 BO DZ MV", "IC": "EE EF EG EH YF YJ YK", "H6": "PI PN", "A4": "QZ R0 R5 RH RJ RK RM RR",
         "status": "029 050"}),
     ("turn", "refused bad_address three_attempts_home", "It goes back", {
-        "X": "24 27 4R 7H 90 CF DL H8 KP O0 O4 RV UF XU ZO", "IC": "EJ EK", "A4": "SL SM SP",
+        "X": "24 27 4R 65 7H 90 A1 CF DL H8 KP O0 O4 RV UF XU ZO", "IC": "EJ EK", "A4": "SL SM SP",
         "status": "033 035 036 117 118 119"}),
     ("point_expired", "access_point_unclaimed_back", "Nobody came for it", {
         "X": "3N 6C", "D": "5F", "IC": "EI", "A4": "RA"}),
@@ -103,9 +103,7 @@ _UPS_ROWS: tuple[tuple[str, str, str, dict[str, str]], ...] = (
 )  # fmt: skip
 # A photo comes after the delivery and is no second one.
 _UPS_AFTER = (("U", "PX", "013", "A photo was added"), ("U", "", "155", "A photo was added"))
-# A return that says of itself that the goods are damaged.
-_UPS_DAMAGED = (("X", "65", "013", "It goes back"), ("X", "A1", "013", "It goes back"))
-# What only the sentence tells: neither a code nor a status of its own. Source: facts/ups_text_patterns.csv, our wording.
+# What only the sentence tells, without a code or status of its own. Source: facts/ups_text_patterns.csv, our wording.
 _UPS_SENTENCES = (
     ("miss", "unclaimed", "Delivery attempted this morning"),
     ("miss", "unclaimed", "The post office attempted it"),
@@ -231,8 +229,6 @@ def _ups() -> Iterator[Variant]:
                     yield Variant(UPS, name, word, saying)
     for word, name, text in _UPS_SENTENCES:
         yield Variant(UPS, name, word, ("X", "", "013", text))
-    for saying in _UPS_DAMAGED:
-        yield Variant(UPS, "refused", "turn", saying, reason="damaged")
     for saying in _UPS_AFTER:
         yield Variant(UPS, "delivered_second_attempt", "deliver", saying, also=True)
 
@@ -248,4 +244,4 @@ def _usps() -> Iterator[Variant]:
             code, _, text = line.strip().partition(" ")
             for name in journeys.split():
                 yield Variant(USPS, name, word, ("" if code == "-" else code, text, category))
-    yield Variant(USPS, "refused", "turn", _USPS_RECALLED, reason="recalled_by_shipper")
+    yield Variant(USPS, "three_attempts_home", "turn", _USPS_RECALLED, reason="recalled_by_shipper")

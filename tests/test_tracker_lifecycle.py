@@ -1,11 +1,11 @@
 """The fold and the conclusion: legs, attempts with evidence, the case home, and that order never matters."""
 
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from carriers.contract import Effect, Event, Kind, Mark, Place, Precision, Reason, Source, Told
 from merchants.terms import default_for
@@ -154,7 +154,7 @@ def test_an_unknown_code_changes_nothing_and_is_listed():
 def test_a_passed_hold_makes_a_parcel_undeliverable_without_reaching_a_limit():
     """USPS holds about 15 days after the first attempt: then unclaimed, and before that a review is due."""
     p = fold(
-        [Sighting(replace(missed(1), carrier="usps"), Source.POLL)],
+        [Sighting(structs.replace(missed(1), carrier="usps"), Source.POLL)],
         [],
         Shipment("usps", "1Z", Purpose.ORDER, HOME, DOOR),
     )
@@ -195,7 +195,7 @@ def test_an_estimate_is_what_was_told_with_the_newest_event_and_null_once_delive
 def test_the_same_scan_by_push_and_by_poll_is_one_event_with_two_sightings():
     """Place and wording are not identity; a minute-precise event is named by its minute."""
     poll = event(Kind.ATTEMPT_FAILED, 1, code="55", precision=Precision.MINUTE)
-    push = replace(poll, at=poll.at + timedelta(seconds=40), words="other", place=Place())
+    push = structs.replace(poll, at=poll.at + timedelta(seconds=40), words="other", place=Place())
     p = fold([Sighting(poll, Source.POLL), Sighting(push, Source.PUSH)], [], Shipment("usps", "1Z"))
     assert len(p.happenings) == 1
     assert p.happenings[0].sources == (Source.POLL, Source.PUSH)
@@ -273,3 +273,11 @@ def test_the_reason_is_what_was_known_before_the_turn_and_else_what_the_turn_say
     alone = conclude(parcel(event(Kind.PICKED_UP), recall), EU, NOW)
     assert tried.case and (tried.case.state, tried.case.reason) == (CaseState.UNDER_WAY, "failed_delivery_attempts")
     assert alone.case and (alone.case.state, alone.case.reason) == (CaseState.UNDER_WAY, "recalled_by_shipper")
+
+
+def test_damaged_goods_that_were_handed_over_are_no_reason_to_go_home():
+    """UPS's "damaged goods delivered" (X/64) ends a case that a wrong address opened; the reason stays the address."""
+    handed = event(Kind.DELIVERED, 2, reason=Reason.DAMAGED)
+    conclusion = conclude(parcel(event(Kind.BAD_ADDRESS, 1), handed), EU, NOW)
+    assert conclusion.case and (conclusion.case.state, conclusion.case.reason) == ("cancelled", "insufficient_address")
+    assert conclude(parcel(handed), EU, NOW).case is None

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
+from msgspec import structs
+
 from carriers.contract import NOT_AN_ATTEMPT, Effect, Event, Kind, Mark, Place, Reason, Source, Told, stated
 
 
@@ -213,7 +215,7 @@ def merge(tellings: Iterable[Event]) -> Event:
     when = min(events, key=lambda e: (e.local is None or e.local.tzinfo is None, str(e.local), e.day))
     reasons = sorted({e.reason for e in events if e.reason}, key=lambda r: (r is Reason.UNSPECIFIED, r))
     ordinals = [e.ordinal for e in events if e.ordinal is not None]
-    return replace(
+    return structs.replace(
         events[0],
         at=min(e.at for e in events),
         local=when.local,
@@ -376,7 +378,7 @@ class _Walk:
         self.undeliverable_before |= event.kind in _FINAL_KINDS or event.kind is Kind.ATTEMPT_FAILED
         reason = _HOME_BY_REASON.get(event.reason) if event.reason else None
         reason = reason or _HOME_BY_KIND.get(event.kind)
-        if reason and self.leg is Leg.OUT:
+        if reason and self.leg is Leg.OUT and event.kind is not Kind.DELIVERED:  # damaged goods handed over are no return
             self.evidence.append(Evidence(event.at, reason, event.id, event.kind in _FINAL_KINDS))
 
     def _changes(self, event: Event) -> bool:

@@ -20,6 +20,9 @@ SYNONYMS = {
     "labels": {"labels"},
     "payments": {"payments"},
     "subscriptions-tracking": {"subscriptions-tracking", "subscriptions"},
+    "pickup": {"pickup", "carrier-pickup"},
+    "addresses": {"addresses"},
+    "locations": {"locations"},
 }
 NO_SCOPE = (
     "USPS gave a token without any scope: the app is not approved for the APIs it asks for. Open My Apps in the USPS "
@@ -73,7 +76,12 @@ class TokenDesk:
             raise Away(f"no token: USPS answered {response.status_code}")
         if not response.is_success:
             said = faults.complaint(response.content) or faults.Complaint(str(response.status_code), "no reason given")
-            raise Refused(f"USPS gave no token: {said}; check USPS_CLIENT_ID and USPS_CLIENT_SECRET", code=said.code)
+            words = str(said).replace(self._secret.get_secret_value(), "(secret)")  # should it be quoted back
+            raise Refused(
+                f"USPS gave no token: {words}; check USPS_CLIENT_ID and USPS_CLIENT_SECRET",
+                code=said.code,
+                request_id=faults.request_id(response),
+            )
         return self._parsed(_object(response))
 
     def _parsed(self, said: Mapping[str, Any]) -> Token:

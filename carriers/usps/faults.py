@@ -18,6 +18,7 @@ LATER = frozenset({"100005", "160368"})
 LATER_WORDS = ("try again later", "try later", "service unavailable", "temporarily unavailable")
 # A quota error without Retry-After: the usual quota is sixty calls an hour.  # source: facts/usps.md 8
 QUIET = 60.0
+REQUEST_IDS = ("x-request-id", "x-correlation-id", "x-correlationid", "x-global-transaction-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +57,43 @@ def complaint(body: bytes) -> Complaint | None:
 def _enveloped(envelope: Mapping[str, Any]) -> Complaint:
     errors = envelope.get("errors")
     details = [each for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
-    codes = [str(each["code"]) for each in details if each.get("code")]
+    codes = [_code(each["code"]) for each in details if each.get("code")]
     words = [_line(each.get("detail")) or _line(each.get("title")) for each in details]
     message = "; ".join(filter(None, words)) or _line(envelope.get("message")) or "no reason given"
     return Complaint(next(iter([*codes, str(envelope.get("code") or "")])), message[:500])
+
+
+def _code(code: object) -> str:
+    """A code of six digits that came as a number has lost its leading zero.  # source: facts/usps.md 8"""
+    return f"{code:06}" if isinstance(code, int) and code > 9999 else str(code)
 
 
 def _line(text: object) -> str:
     return wording.without_html(text) if isinstance(text, str) else ""
 
 
+def request_id(response: httpx.Response) -> str:
+    """USPS documents no id of a request; its gateways put one into one of these headers."""
+    return next((found for name in REQUEST_IDS if (found := response.headers.get(name, "").strip()[:80])), "")
+
+
 def fault(response: httpx.Response) -> CarrierError | None:
     """What to raise for this answer; None for a success."""
-    status = response.status_code
+    status, id = response.status_code, request_id(response)
     if status < 300:
         return None
     said = complaint(response.content)
     text = f"USPS answered {status}: {said or 'without a reason'}"
     code = (said.code if said else "") or str(status)
     if status == 429:
-        return Busy(text, code=code, retry_after=retry_after(response) or QUIET)
+        return Busy(text, code=code, request_id=id, retry_after=retry_after(response) or QUIET)
     if status == 412:  # a stale ETag: read again and retry
-        return Refused(text, code="412")
+        return Refused(text, code="412", request_id=id)
     if status == 404:
-        return NotFound(text, code=code)
+        return NotFound(text, code=code, request_id=id)
     if status == 401:
-        return Refused(f"{text}; the credentials lack this API: see My Apps in the USPS developer portal", code=code)
+        text += "; the credentials lack this API: see My Apps in the USPS developer portal"
+        return Refused(text, code=code, request_id=id)
     if status in (408, 425) or (status >= 500 and status != 501) or (said and said.passes):
-        return Away(text, code=code, retry_after=retry_after(response))
-    return Refused(text, code=code)
+        return Away(text, code=code, request_id=id, retry_after=retry_after(response))
+    return Refused(text, code=code, request_id=id)

@@ -1,10 +1,10 @@
-"""Buys a USPS return label, finds it again by its key; answers are judged strictly, as money hangs on it."""
+"""Buys USPS labels, finds them again, prints them again, cancels them; answers are judged strictly: money hangs on it."""
 
 import asyncio
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from email import policy
 from email.message import Message
@@ -36,7 +36,6 @@ from carriers.door import Door, Token, TokenKeeper, never_left, retry_after
 from carriers.usps import faults, numbers, shipment
 
 API = "labels"
-REPRINT = "/labels/v3/label-reprint"
 PAYMENT = "X-Payment-Authorization-Token"
 # source: design/labels-never-twice.md, step 3
 SENDING = httpx.Timeout(connect=5.0, write=10.0, read=60.0, pool=5.0)
@@ -45,6 +44,10 @@ NOT_EXECUTED = frozenset({401, 429})
 REFUSALS = frozenset({400, 402, 403, 422})
 # source: facts/usps.md 2.8: not found (in 45 days). Any other refusal of a reprint means that there is a label.
 MISSING = frozenset({"160378", "160185"})
+# source: facts/usps.md 2.8: cancelled already; a return label, which costs nothing unless it is scanned
+CANCELLED, A_RETURN = "160186", "160187"
+ONE_A_DAY = 24 * 3600.0  # a refund is asked for once a day
+COUNTER = "https://tools.usps.com/label-broker.htm"
 MOST_BYTES = 2 * 1024 * 1024
 MAGIC: Final = {
     LabelFormat.PDF: (b"%PDF-",),
@@ -63,19 +66,33 @@ class Unlike(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What was asked for, out of the bytes that ask."""
+    """What was asked for, out of the bytes that ask. `key` is the one an outbound label is cancelled by."""
 
     format: LabelFormat
+    qr: bool
+    is_return: bool
     to_zip: str
     mail_class: str
-    image_info: Mapping[str, Any]
+    key: str
 
     @classmethod
     def of(cls, prepared: Prepared) -> "Intent":
         asked = msgspec.json.decode(prepared.body)
-        image = asked["imageInfo"]
-        wanted = next(ours for ours, theirs in shipment.IMAGES.items() if theirs == image["imageType"])
-        return cls(wanted, asked["toAddress"]["ZIPCode"], asked["packageDescription"]["mailClass"], image)
+        picture, is_return = asked["imageInfo"]["imageType"], prepared.path == shipment.RETURN_LABEL
+        wanted = next((ours for ours, theirs in shipment.IMAGES.items() if theirs == picture), LabelFormat.PDF)
+        return cls(
+            wanted,
+            picture == shipment.BROKER,
+            is_return,
+            asked["toAddress"]["ZIPCode"],
+            asked["packageDescription"]["mailClass"],
+            "" if is_return else prepared.headers[shipment.KEY],
+        )
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What its answer calls the metadata and the image.  # source: facts/usps.md 2.5"""
+        return ("returnLabelMetadata", "returnLabelImage") if self.is_return else ("labelMetadata", "labelImage")
 
 
 class Labels:
@@ -147,7 +164,7 @@ class Labels:
                 self._door.budget.hold(API, wait)
             return NotExecuted(text, wait)
         if status in REFUSALS and said:
-            return Rejected(said.code, said.message)
+            return Rejected(said.code, said.message, faults.request_id(response))
         return Unknown(text)
 
     # ------------------------------------------------------------------------------------------------------------ find
@@ -157,14 +174,27 @@ class Labels:
 
         Raises Busy, Away, Refused; Refused also where USPS holds the label but prints it no more.
         """
-        intent = Intent.of(prepared)
+        key = {shipment.KEY: prepared.headers[shipment.KEY]}
+        return await self._reprint(shipment.REPRINT, key, replace(Intent.of(prepared), qr=False))
+
+    async def reprint(self, number: str, wanted: LabelFormat, *, is_return: bool) -> tuple[Label, ...]:
+        """A label's picture again by its number: up to three times, until its mailing day.  # facts/usps.md 2.8
+
+        Raises Busy, Away, Refused.
+        """
+        intent = Intent(wanted, False, is_return, "", "", "")
+        if wanted not in shipment.IMAGES:
+            raise Refused(f"USPS prints no label again as {wanted}", code="format")
+        return await self._reprint(f"{shipment.REPRINT}/{shipment.checked(number)}", {}, intent)
+
+    async def _reprint(self, path: str, key: Mapping[str, str], intent: Intent) -> tuple[Label, ...]:
         payment = await self._payment.get()
         response = await self._door.once(
             "POST",
-            REPRINT,
+            path,
             api=API,
-            headers={**prepared.headers, PAYMENT: payment.value},
-            content=msgspec.json.encode({"imageInfo": _reprintable(intent.image_info)}),
+            headers={"Content-Type": "application/json", "Accept": shipment.FLAT_JSON, **key, PAYMENT: payment.value},
+            content=msgspec.json.encode({"imageInfo": _printed(intent)}),
         )
         if response.status_code == 401:
             self._payment.drop(payment)
@@ -183,13 +213,50 @@ class Labels:
     # ------------------------------------------------------------------------------------------------------------ void
 
     async def void(self, prepared: Prepared) -> VoidOutcome:
-        """No call: see NOT_VOIDED."""
-        return Voided(prepared.reference, NOT_VOIDED)
+        """Cancel an outbound label, or ask its price back; for a return label no call: see NOT_VOIDED."""
+        if not prepared.path:
+            return Voided(prepared.reference, NOT_VOIDED)
+        payment = await self._authorized()
+        if not isinstance(payment, Token):
+            return payment
+        response = await self._send(prepared, payment)
+        if not isinstance(response, httpx.Response):
+            return response
+        if response.status_code == 401:
+            self._payment.drop(payment)
+        return _cancelled(response, prepared) if response.is_success else self._kept(response, prepared)
+
+    def _kept(self, response: httpx.Response, prepared: Prepared) -> VoidOutcome:
+        said = faults.complaint(response.content)
+        if said and response.status_code in REFUSALS:
+            if said.code == CANCELLED:
+                return Voided(prepared.reference, "it was cancelled before")
+            if said.code == A_RETURN:
+                return Voided(prepared.reference, NOT_VOIDED)
+            if "already" in said.message.lower() and "today" in said.message.lower():
+                # source: facts/usps.md 2.8: one refund request for a label and day
+                return NotExecuted(f"USPS answered {response.status_code}: {said}", ONE_A_DAY)
+        return self._refusal(response)
 
 
-def _reprintable(image_info: Mapping[str, Any]) -> dict[str, Any]:
-    """A reprint knows no receipts.  # source: facts/usps.md 2.8"""
-    return {name: value for name, value in image_info.items() if name in ("imageType", "labelType")}
+def _printed(intent: Intent) -> dict[str, str]:
+    """A reprint knows no receipts and no codes.  # source: facts/usps.md 2.8"""
+    return {"imageType": shipment.IMAGES[intent.format], "labelType": shipment.LABEL_SIZE}
+
+
+def _cancelled(response: httpx.Response, prepared: Prepared) -> Voided | Unknown:
+    """CANCELED before the label was manifested; DISPUTED after: its price was asked back.  # facts/usps.md 2.8"""
+    try:
+        said = _object(response.content)
+    except Unlike as error:
+        return Unknown(f"USPS answered {response.status_code}, but {error}")
+    number, id = str(said.get("trackingNumber") or prepared.reference), str(said.get("disputeId") or "without a number")
+    match said.get("status"):
+        case "CANCELED":
+            return Voided(number, "cancelled: it is not charged")
+        case "DISPUTED":
+            return Voided(number, f"its price was asked back (dispute {id})")
+    return Unknown(f"USPS answered {response.status_code}, but not whether the label is cancelled")
 
 
 # ---------------------------------------------------------------------------------------------------------- the judging
@@ -199,16 +266,43 @@ _JSON = msgspec.json.Decoder(float_hook=Decimal)
 
 def label(response: httpx.Response, intent: Intent) -> Label:
     """The label in a success, when it is the one we asked for. Raises Unlike."""
-    metadata, image = _parts(response)
-    number = metadata.get("trackingNumber")
+    said = _parts(response, intent)
+    number = said.metadata.get("trackingNumber")
     recognised = numbers.recognise(number) if isinstance(number, str) else None
     if recognised is None or recognised.warning:
         raise Unlike("it names no tracking number that holds")
-    _same_destination(metadata, intent)
+    _same_destination(said.metadata, intent)
+    return Label(
+        recognised.number,
+        _documents(said, intent),
+        _price(said.metadata),
+        shipment_id=intent.key,
+        service=intent.mail_class,
+        warnings=_at_the_counter(said.metadata, intent),
+    )
+
+
+def _documents(said: "Said", intent: Intent) -> dict[LabelFormat, bytes]:
+    """The label as asked for; or the code for the counter, and the label beside it.  # source: facts/usps.md 2.7"""
+    if not intent.qr:
+        return {intent.format: _drawn(said.image, intent.format)}
+    if not said.code:
+        return {LabelFormat.QR: _drawn(said.image, LabelFormat.PNG)}
+    code = {LabelFormat.QR: _drawn(said.code, LabelFormat.PNG)}
+    return code | ({LabelFormat.PDF: _drawn(said.image, LabelFormat.PDF)} if said.image else {})
+
+
+def _at_the_counter(metadata: Mapping[str, Any], intent: Intent) -> tuple[str, ...]:
+    """Where the customer may print without a code.  # source: facts/usps.md 2.7"""
+    id = str(metadata.get("labelBrokerID") or "")
+    return (f"also at {COUNTER}?LabelID={id}&zip={intent.to_zip}",) if intent.qr and id.isalnum() else ()
+
+
+def _drawn(image: str, wanted: LabelFormat) -> bytes:
     drawn = _image(image)
-    if not _is(intent.format, drawn):
-        raise Unlike(f"its label is no {intent.format}")
-    return Label(recognised.number, {intent.format: drawn}, _price(metadata), service=intent.mail_class)
+    if not _is(wanted, drawn):
+        raise Unlike(f"its label is no {wanted}")
+    return drawn
 
 
 def _same_destination(metadata: Mapping[str, Any], intent: Intent) -> None:
@@ -217,12 +311,14 @@ def _same_destination(metadata: Mapping[str, Any], intent: Intent) -> None:
     led = routing[3:8] if routing.startswith("420") else ""
     if not led and isinstance(address, dict):
         led = str(address.get("ZIPCode") or "")
-    if led and led != intent.to_zip:
+    if led and intent.to_zip and led != intent.to_zip:
         raise Unlike(f"its label goes to {led}, not to {intent.to_zip}")
 
 
 def _image(image: str) -> bytes:
     """Always Base64, ZPL too, whatever an encoding header says.  # source: facts/usps.md 2.5"""
+    if not image:
+        raise Unlike("it holds no label")
     try:
         drawn = base64.b64decode("".join(image.split()), validate=True)
     except (binascii.Error, ValueError):
@@ -253,34 +349,45 @@ def _amount(value: object) -> Decimal | None:
 # ------------------------------------------------------------------------------------------------------------ two media
 
 
-def _parts(response: httpx.Response) -> tuple[Mapping[str, Any], str]:
-    """Metadata and Base64 image of an answer, flat JSON, nested (a reprint) or multipart. Raises Unlike."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an answer holds: metadata, the Base64 of the label, and that of a code for the counter."""
+
+    metadata: Mapping[str, Any]
+    image: str
+    code: str
+
+
+def _parts(response: httpx.Response, intent: Intent) -> Said:
+    """What is in an answer: flat JSON, nested (a reprint) or multipart. Raises Unlike."""
     media = response.headers.get("content-type", "")
+    metadata, image = intent.names
     if media.lower().startswith("multipart/"):
-        return _from_multipart(media, response.content)
-    said = _object(response.content)
-    nested = said.get("returnLabelMetadata")
-    return (nested if isinstance(nested, dict) else said), _base64(said.get("returnLabelImage"))
+        parts = _from_multipart(media, response.content)
+        said: Mapping[str, Any] = _object((parts.get(metadata) or "").encode())
+    else:
+        parts = _object(response.content)
+        nested = parts.get(metadata)
+        said = nested if isinstance(nested, dict) else parts
+    # The spec names the image of a code for returns as that of an outbound label.  # source: facts/usps.md 2.7
+    drawn = _text(parts.get(image)) or (_text(parts.get("labelImage")) if intent.qr else "")
+    return Said(said, drawn, _text(parts.get("labelBrokerQR")) if intent.qr else "")
 
 
-def _from_multipart(media: str, body: bytes) -> tuple[Mapping[str, Any], str]:
-    """What USPS sends unless flat JSON is accepted.  # source: facts/usps.md 2.5"""
+def _from_multipart(media: str, body: bytes) -> dict[str, Any]:
+    """What USPS sends unless flat JSON is accepted: its parts by name.  # source: facts/usps.md 2.5"""
     whole = BytesParser(policy=policy.compat32).parsebytes(f"Content-Type: {media}\r\n\r\n".encode() + body)
     if whole.defects or not whole.is_multipart():
         raise Unlike("its parts cannot be told apart")
-    parts = {_name(part): part.get_payload() for part in whole.get_payload() if isinstance(part, Message)}
-    metadata = parts.get("returnLabelMetadata")
-    return _object(metadata.encode() if isinstance(metadata, str) else b""), _base64(parts.get("returnLabelImage"))
+    return {_name(part): _text(part.get_payload()) for part in whole.get_payload() if isinstance(part, Message)}
 
 
 def _name(part: Message) -> str:
     return str(part.get_param("name", "", header="content-disposition"))
 
 
-def _base64(image: object) -> str:
-    if not isinstance(image, str) or not image:
-        raise Unlike("it holds no label")
-    return image
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _object(body: bytes) -> dict[str, Any]:

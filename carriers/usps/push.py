@@ -4,6 +4,8 @@ source: facts/usps.md 5: lists may be stale and echo the secret (nothing here lo
 unreachable listener suspends a subscription silently; a duplicate create names the one that is there.
 """
 
+import hmac
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +14,18 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from carriers.contract import NotFound, Refused, Subscribed, Unreadable
+from carriers.contract import CarrierError, NotFound, Refused, Subscribed
 from carriers.door import Door
-from carriers.usps import shapes, wording
+from carriers.usps import etags, wording
 
+API = "subscriptions"
 PATH = "/subscriptions-tracking/v3r2/subscriptions"
 # ALL_UPDATES leaves delay notices out.
 EVENTS = ("ALL_UPDATES", "PACKAGE_DELAYED")
 NAMED = re.compile(r"\b([0-9a-f]{8}-[0-9a-f-]{27}|[0-9]{6,})\b", re.IGNORECASE)
-ACCOUNT = "*"
+ACCOUNT, ENABLED = "*", "ENABLED"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class Listener:
     secret: SecretStr
     email: str
     mid: str
+    rotating: bool = False  # an older secret is still accepted
 
     def wanted(self) -> dict[str, Any]:
         return {
@@ -46,55 +52,73 @@ class Pushes:
 
     def __init__(self, door: Door, listener: Listener | None) -> None:
         self._door, self._listener = door, listener
+        self._knows_secret = ""  # the subscription that was given our newest secret
 
     async def subscribe(self, numbers: Sequence[str]) -> Subscribed:
         """See to it that exactly one enabled subscription posts to our listener. Raises Refused, Busy, Away.
 
-        The numbers do not matter: parcels under our Mailer ID are all covered, others cannot be.
+        The numbers do not matter: parcels under our Mailer ID are all covered, others cannot be. One that USPS deleted
+        after thirty idle days is made anew, a suspended one is switched on again.
         """
         listener = self._listener
         if listener is None:
             raise Refused(
                 "pushes need USPS_LISTENER_URL, USPS_PUSH_SECRETS, USPS_ADMIN_EMAIL and USPS_MID", code="settings"
             )
+        try:
+            return Subscribed((ACCOUNT,), until=_until(await self._one(listener)))
+        except CarrierError as error:
+            raise _hushed(error, listener) from None
+
+    async def _one(self, listener: Listener) -> Mapping[str, Any]:
         ours = [each for each in await self.list(listener.mid) if _fits(each, listener)]
         for spare in ours[1:]:
             await self.delete(str(spare["subscriptionId"]))
-        kept = await self._keep(ours[0], listener) if ours else await self._create(listener)
-        return Subscribed((ACCOUNT,), until=_until(kept))
+        if not ours:
+            return await self._create(listener)
+        try:  # the list may be stale: what is listed may be suspended, or gone
+            there = await self.get(str(ours[0]["subscriptionId"]))
+        except NotFound:
+            return await self._create(listener)
+        return await self._keep({**ours[0], **there}, listener)
 
     async def list(self, mid: str) -> list[Mapping[str, Any]]:
         """Every subscription of a Mailer ID; none is answered with 404."""
         try:
-            response = await self._door.ask(
-                "GET", PATH, api="subscriptions", params={"MID": mid, "offset": 0, "limit": 100}
-            )
+            response = await self._door.ask("GET", PATH, api=API, params={"MID": mid, "offset": 0, "limit": 100})
         except NotFound:
             return []
-        found = _said(response.content).get("subscriptions")
+        found = _object(etags.said(response.content)).get("subscriptions")
         return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+    async def get(self, id: str) -> Mapping[str, Any]:
+        """One subscription as it is now. Raises NotFound, Refused, Busy, Away."""
+        there, _ = await etags.get(self._door, f"{PATH}/{id}", API)
+        return _object(there)
 
     async def delete(self, id: str) -> None:
         """Raises nothing when it is gone already."""
         try:
-            await self._change("DELETE", id, None)
+            await etags.change(self._door, "DELETE", f"{PATH}/{id}", API)
         except NotFound:
             return
 
     async def _create(self, listener: Listener, again: bool = False) -> Mapping[str, Any]:
         try:
-            response = await self._door.ask("POST", PATH, api="subscriptions", json=listener.wanted())
+            response = await self._door.ask("POST", PATH, api=API, json=listener.wanted())
         except Refused as error:
             id = _duplicate(error, listener.mid)
             if again or not id:
                 raise
             return await self._take_over(id, listener)
-        return _said(response.content)
+        made = _object(etags.said(response.content))
+        self._knows_secret = str(made.get("subscriptionId") or "")
+        return made
 
     async def _take_over(self, id: str, listener: Listener) -> Mapping[str, Any]:
         """A duplicate that the list did not show: keep it where it fits, else make room."""
         try:
-            there, _ = await self._get(id)
+            there = await self.get(id)
         except NotFound:
             return await self._create(listener, again=True)
         if _fits(there, listener):
@@ -104,30 +128,32 @@ class Pushes:
 
     async def _keep(self, there: Mapping[str, Any], listener: Listener) -> Mapping[str, Any]:
         """The one we have, switched on again when it was suspended, with our newest secret."""
-        wanted = listener.wanted()
-        if there.get("status", "ENABLED") == "ENABLED" and there.get("secret", wanted["secret"]) == wanted["secret"]:
+        id, state = str(there["subscriptionId"]), str(there.get("status") or ENABLED)
+        if state != ENABLED:
+            why = str(there.get("statusReason") or "no reason given")[:200]
+            log.warning("push subscription found off", extra={"carrier": "usps", "status": state, "why": why})
+        if state == ENABLED and self._is_told(there, listener):
             return there
-        return await self._change("PUT", str(there["subscriptionId"]), {**wanted, "status": "ENABLED"})
+        changed = await etags.change(
+            self._door, "PUT", f"{PATH}/{id}", API, {**listener.wanted(), "subscriptionId": id, "status": ENABLED}
+        )
+        self._knows_secret = id
+        return {**there, "status": ENABLED, **_object(changed)}
 
-    async def _get(self, id: str) -> tuple[Mapping[str, Any], str]:
-        response = await self._door.ask("GET", f"{PATH}/{id}", api="subscriptions")
-        return _said(response.content), response.headers.get("etag", "")
+    def _is_told(self, there: Mapping[str, Any], listener: Listener) -> bool:
+        """Whether USPS has our newest secret: it echoes it, else we told it in this life."""
+        if echoed := there.get("secret"):
+            return bool(hmac.compare_digest(str(echoed).encode(), listener.secret.get_secret_value().encode()))
+        return not listener.rotating or self._knows_secret == there["subscriptionId"]
 
-    async def _change(self, method: str, id: str, body: Mapping[str, Any] | None) -> Mapping[str, Any]:
-        """A change needs the current ETag; one gone stale is read again, once."""
-        for last in (False, True):
-            _, etag = await self._get(id)
-            request: dict[str, object] = {"json": body} if body else {}
-            try:
-                response = await self._door.ask(
-                    method, f"{PATH}/{id}", api="subscriptions", headers={"If-Match": etag}, **request
-                )
-            except Refused as error:
-                if last or error.code != "412":
-                    raise
-            else:
-                return _said(response.content) if response.content else {}
-        raise AssertionError("unreachable")
+
+def _hushed(error: CarrierError, listener: Listener) -> CarrierError:
+    """The same error, should USPS have quoted the secret back, without it."""
+    secret = listener.secret.get_secret_value()
+    if secret not in str(error):
+        return error
+    quiet = str(error).replace(secret, "(secret)")
+    return type(error)(quiet, code=error.code, request_id=error.request_id, retry_after=error.retry_after)
 
 
 def _fits(there: Mapping[str, Any], listener: Listener) -> bool:
@@ -151,9 +177,5 @@ def _until(there: Mapping[str, Any]) -> datetime | None:
     return stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
 
 
-def _said(body: bytes) -> dict[str, Any]:
-    try:
-        said = shapes.json(body)
-    except Unreadable:
-        return {}
+def _object(said: object) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}

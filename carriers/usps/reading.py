@@ -169,16 +169,6 @@ def _slowly(scan: Scan, item: Item) -> When | None:
 # ------------------------------------------------------------------------------------------------------------- events
 
 
-class _Blank:
-    """An Event before it is one: the same slots, open to writing.
-
-    A frozen dataclass pays a checked call for every field, which was the largest part of reading an answer. Filling a
-    blank and turning it into an Event costs a fifth of that.
-    """
-
-    __slots__ = Event.__slots__
-
-
 @dataclass(slots=True)
 class _Found:
     """What the scans of one item came to."""
@@ -199,13 +189,25 @@ def _found(number: str, item: Item, scans: Sequence[Scan]) -> _Found:
         if when is None or not (code or words):
             found.warnings.append(f"an event without a time or a name was left out: {code} {words}".rstrip(": "))
             continue
-        event: Any = _Blank()
-        event.carrier, event.number = "usps", number
-        event.at, event.local, event.day, event.precision = when
-        event.kind, event.code, event.words, event.reason = kind, code, words, reason
-        event.place, event.ordinal, event.final, event.known = place, None, False, known
-        event.effect, event.marks = effect, marks
-        event.__class__ = Event
+        at, local, day, precision = when
+        event = Event(
+            "usps",
+            number,
+            at,
+            local,
+            day,
+            kind,
+            code,
+            words,
+            place,
+            reason,
+            None,
+            False,
+            effect,
+            marks,
+            precision,
+            known,
+        )
         add(event)
         if promising:
             found.promising.append(event)

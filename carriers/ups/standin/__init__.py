@@ -27,7 +27,7 @@ class Standin:
     # What a later version of its answers might leave out or rename without breaking its own schema.
     optional = frozenset({"simplifiedTextDescription", "slic", "deliveryInformation", "weight", "service", "HTMLImage"})
     # Codes and counts that might turn from text to number.
-    countable = frozenset({"statusCode", "descriptionCode", "expires_in", "Code", "code"})
+    countable = frozenset({"statusCode", "descriptionCode", "expires_in", "Code", "packageCount"})
 
     def __init__(self, town: Town, tokens: Tokens) -> None:
         self.town, self.tokens, self.doors = town, tokens, Doors(town, tokens)
@@ -90,6 +90,10 @@ class Standin:
 
     def fail_inside(self) -> None:
         self.intercept.failing = True
+
+    def mixed(self, answer: web.Response) -> web.Response:
+        """UPS is asked for one number at a time."""
+        return answer
 
     # ----------------------------------------------------------------------------------------------------------- pushes
 

@@ -80,6 +80,10 @@ class Standin:
     def fail_inside(self) -> None:
         """USPS says what failed by its status."""
 
+    def mixed(self, answer: web.Response) -> web.Response:
+        """A batch of which the last number was not found."""
+        return self.tracking.mixed(answer)
+
     # ----------------------------------------------------------------------------------------------------------- pushes
 
     def push(self, parcel: Parcel, scan: Scan) -> list[Posting]:

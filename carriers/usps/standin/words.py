@@ -83,6 +83,9 @@ def check_digit(digits: str) -> str:
 
 
 def said(parcel: Parcel, scan: Scan) -> tuple[str, str, str]:
+    if scan.saying:
+        code, text, category = scan.saying
+        return code, text, category
     if scan.word == "deliver" and parcel.is_return:
         return "01", "Delivered, Front Desk/Reception/Mail Room", "Delivered"
     ways = SAYS[scan.word]
