@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test check format unit conformance bench soak lock clean
+.PHONY: help setup browser run test check format conformance bench bench-peers soak lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,11 @@ conformance: setup ## hold every carrier request and stand-in answer against the
 
 bench: setup ## measure every path against its floor
 	$(BIN)/python -m bench all
+
+bench-peers: setup ## compare with karrio's parser, installed beside it in a throw-away environment
+	@test -x build/peers/bin/python || $(PYTHON) -m venv build/peers
+	@build/peers/bin/python -m pip install -q --disable-pip-version-check karrio karrio-ups karrio-usps
+	$(BIN)/python -m bench.peers build/peers/bin/python
 
 soak: setup ## run every proof for MINUTES (default 10)
 	$(BIN)/python -m proof all --minutes $(MINUTES)

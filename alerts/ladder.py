@@ -327,9 +327,27 @@ def _back(notice: Notice) -> tuple[Decision, ...]:
 
 def _endpoint_gone(notice: Notice) -> tuple[Decision, ...]:
     title = f"Endpoint {notice.data.get('endpoint', '')} said it is gone (410) and is switched off"
-    action = "What it is owed is held. Remove it, or enable it again once the receiver is back."
+    action = "What it is owed is held. Remove it, or resume it once the receiver is back."
     key = f"{notice.subject}/gone"
     return (_raise(notice, key, "endpoint_gone", Severity.WARNING, title, action),)
+
+
+def _endpoint_paused(notice: Notice) -> tuple[Decision, ...]:
+    title = f"Endpoint {notice.data.get('endpoint', '')} took nothing for five days and is paused"
+    action = "What it is owed is held; one notice a day is tried. Resume it once the receiver is back."
+    return (_raise(notice, f"{notice.subject}/paused", "endpoint_paused", Severity.WARNING, title, action),)
+
+
+def _push_silent(notice: Notice) -> tuple[Decision, ...]:
+    about = f"carrier:{notice.data.get('carrier', '')}"
+    title = f"{notice.data.get('carrier', 'a carrier')} pushes nothing while polls bring news"
+    action = "Nothing is missed: it is polled. Look at the subscription and at whether the carrier reaches our address."
+    return (_raise(notice, f"{about}/push_silent", "push_silent", Severity.WARNING, title, action, about=about),)
+
+
+def _push_heard(notice: Notice) -> tuple[Decision, ...]:
+    about = f"carrier:{notice.data.get('carrier', '')}"
+    return (Clear(about, f"{about}/push_silent"),)
 
 
 # ---------------------------------------------------------------------------------------------------------------- parts
@@ -434,4 +452,8 @@ _RULES: Mapping[str, Callable[[Notice], tuple[Decision, ...]]] = {
     "ops.carrier_away": _away,
     "ops.carrier_back": _back,
     "ops.endpoint_gone": _endpoint_gone,
+    "ops.endpoint_paused": _endpoint_paused,
+    "ops.endpoint_back": _subject_over,
+    "ops.push_silent": _push_silent,
+    "ops.push_heard": _push_heard,
 }

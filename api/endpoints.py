@@ -2,11 +2,10 @@
 
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from api.cursors import NO_ROW, Paged, cursor_at, row_of
 from api.problems import Problem
@@ -18,30 +17,22 @@ from store.endpoints import (
     Endpoint,
     EndpointId,
     add_endpoint,
+    find_endpoint,
     list_deliveries,
     list_endpoints,
     list_tries,
     remove_endpoint,
+    rotate_secret,
+    set_state,
 )
 from store.engine import Row, Tx
+from webhooks.egress import Barred, judge
 from webhooks.notices import TYPES
+from webhooks.outbound import replay, replay_one, resume
 from webhooks.signing import SECRET_BYTES, make_secret
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-def _target(url: str) -> str:
-    """An address notices may go to: https, or plain http to this machine."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError("not a URL") from error
-    if not host or parts.username or parts.password or parts.fragment or not url.isascii() or not url.isprintable():
-        raise ValueError("a URL with a host, without user, password or fragment is expected")
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in LOOPBACK):
-        raise ValueError("https is expected (http only to this machine)")
-    return url
+TWO_SECRETS = timedelta(hours=24)
+"""So long after a rotation the old secret signs too.  # source: design/faults-and-security.md (e), Outbound"""
 
 
 def _known(name: str) -> str:
@@ -62,8 +53,27 @@ class EndpointIn(Asked):
         {"url": "https://shop.example/webhooks/homeward", "events": ["order.shipped", "parcel.attempt_failed"]}
     )
 
-    url: Annotated[str, Field(max_length=2000, pattern=r"^https?://"), AfterValidator(_target)]
+    url: Annotated[str, Field(max_length=2000, pattern=r"^https?://")]
     events: Annotated[tuple[EventType, ...], Field(max_length=len(TYPES), description="None: every type")] = ()
+
+
+class ReplayIn(Asked):
+    """What is to be sent again: everything said since an instant, or one notice."""
+
+    model_config = Asked.model_config | example({"since": "2026-03-01T00:00:00Z"})
+
+    since: Annotated[Instant | None, Field(description="Everything that was said since, in the order it was said")] = (
+        None
+    )
+    notice_id: Annotated[
+        str | None, Field(pattern=r"^msg_[a-z0-9]{26}$", description="This one, by its webhook-id")
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.since is None) == (self.notice_id is None):
+            raise ValueError("either since or notice_id is expected")
+        return self
 
 
 class DeliveriesQuery(Paged):
@@ -82,8 +92,14 @@ class EndpointOut(Told):
     id: int
     url: str
     events: list[str]
-    state: str
+    state: str = Field(
+        description="active; paused: nothing arrived for five days; disabled: it said 410, or a person did"
+    )
     created_at: Instant
+    failing_since: Instant | None = Field(default=None, description="Nothing arrived since")
+    old_secret_until: Instant | None = Field(
+        default=None, description="The secret before this one signs too until then"
+    )
 
 
 class EndpointMade(EndpointOut):
@@ -96,6 +112,8 @@ class EndpointMade(EndpointOut):
             "events": ["order.shipped", "parcel.attempt_failed"],
             "state": "active",
             "created_at": "2026-03-01T09:00:00Z",
+            "failing_since": None,
+            "old_secret_until": None,
             "secret": "whsec_MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA=",
         }
     )
@@ -111,13 +129,22 @@ class EndpointsOut(Told):
     endpoints: list[EndpointOut]
 
 
+class ReplayOut(Told):
+    """How many notices are sent again."""
+
+    model_config = Told.model_config | example({"notices": 14})
+
+    notices: int
+
+
 class TryOut(Told):
     """One sending. Status 0: no answer came."""
 
     at: Instant
     status: int
     took_ms: int
-    answer: str = Field(description="The first bytes of the answer")
+    answer: str = Field(description="The first 200 bytes of the answer")
+    detail: str = Field(default="", description="Why no answer came")
 
 
 class DeliveryOut(Told):
@@ -149,7 +176,7 @@ class DeliveriesOut(Told):
                     "next_at": None,
                     "done_at": "2026-03-02T16:00:01Z",
                     "detail": "",
-                    "tries": [{"at": "2026-03-02T16:00:01Z", "status": 204, "took_ms": 41, "answer": ""}],
+                    "tries": [{"at": "2026-03-02T16:00:01Z", "status": 204, "took_ms": 41, "answer": "", "detail": ""}],
                 }
             ],
             "next_cursor": None,
@@ -172,6 +199,10 @@ async def list_all(call: Call[Nothing, Nothing]) -> Answer:
 async def make(call: Call[Nothing, EndpointIn]) -> Answer:
     """POST /v1/endpoints"""
     house, body = call.house, call.body
+    try:
+        judge(body.url, house.allowed)
+    except Barred as error:
+        raise Problem("invalid_body", str(error), "/url") from None
     secret = make_secret(secrets.token_bytes(SECRET_BYTES))
     sealed = house.sealer.seal(secret.encode())
     now = datetime.now(UTC)
@@ -190,6 +221,51 @@ async def remove(call: Call[Nothing, Nothing]) -> Answer:
     if not await call.house.store.write(lambda tx: remove_endpoint(tx, endpoint_id)):
         raise Problem("endpoint_unknown")
     return Answer(status=204)
+
+
+async def rotate(call: Call[Nothing, Nothing]) -> Answer:
+    """POST /v1/endpoints/{endpoint_id}/rotate"""
+    endpoint_id = EndpointId(int(call.path["endpoint_id"]))
+    secret = make_secret(secrets.token_bytes(SECRET_BYTES))
+    sealed, until = call.house.sealer.seal(secret.encode()), datetime.now(UTC) + TWO_SECRETS
+
+    async def unit(tx: Tx) -> Endpoint | None:
+        await rotate_secret(tx, endpoint_id, new=sealed, old_until=until)
+        return await find_endpoint(tx, endpoint_id)
+
+    endpoint = _there(await call.house.store.write(unit))
+    return Answer(EndpointMade(**_shown(endpoint), secret=secret))
+
+
+async def pause(call: Call[Nothing, Nothing]) -> Answer:
+    """POST /v1/endpoints/{endpoint_id}/disable"""
+    endpoint_id = EndpointId(int(call.path["endpoint_id"]))
+
+    async def unit(tx: Tx) -> Endpoint | None:
+        await set_state(tx, endpoint_id, "disabled")
+        return await find_endpoint(tx, endpoint_id)
+
+    return Answer(EndpointOut(**_shown(_there(await call.house.store.write(unit)))))
+
+
+async def go_on(call: Call[Nothing, Nothing]) -> Answer:
+    """POST /v1/endpoints/{endpoint_id}/resume"""
+    house, endpoint_id = call.house, EndpointId(int(call.path["endpoint_id"]))
+    await resume(house.store, endpoint_id, _real_now, house.clock.now())
+    endpoint = await house.store.read(lambda tx: find_endpoint(tx, endpoint_id))
+    return Answer(EndpointOut(**_shown(_there(endpoint))))
+
+
+async def again(call: Call[Nothing, ReplayIn]) -> Answer:
+    """POST /v1/endpoints/{endpoint_id}/replay"""
+    endpoint_id, store = EndpointId(int(call.path["endpoint_id"])), call.house.store
+    _there(await store.read(lambda tx: find_endpoint(tx, endpoint_id)))
+    if call.body.notice_id is not None:
+        if not await replay_one(store, endpoint_id, call.body.notice_id, _real_now):
+            raise Problem("notice_unknown", pointer="/notice_id")
+        return Answer(ReplayOut(notices=1))
+    assert call.body.since is not None  # the model takes one of them
+    return Answer(ReplayOut(notices=await replay(store, endpoint_id, call.body.since, _real_now) or 0))
 
 
 async def deliveries(call: Call[DeliveriesQuery, Nothing]) -> Answer:
@@ -215,6 +291,16 @@ async def deliveries(call: Call[DeliveriesQuery, Nothing]) -> Answer:
 # -------------------------------------------------------------------------------------------------------------- inside
 
 
+def _real_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _there(endpoint: Endpoint | None) -> Endpoint:
+    if endpoint is None:
+        raise Problem("endpoint_unknown")
+    return endpoint
+
+
 def _shown(endpoint: Endpoint) -> dict[str, Any]:
     """An endpoint without its secret."""
     return {
@@ -223,6 +309,8 @@ def _shown(endpoint: Endpoint) -> dict[str, Any]:
         "events": list(endpoint.events),
         "state": endpoint.state,
         "created_at": endpoint.created_at,
+        "failing_since": endpoint.failing_since,
+        "old_secret_until": endpoint.old_until,
     }
 
 
@@ -232,12 +320,18 @@ def _delivery(row: Row, sent: Sequence[Row]) -> DeliveryOut:
         endpoint=row["endpoint_id"],
         notice_id=row["notice_id"],
         type=row["type"],
-        state=row["state"],
+        state=row["shown"],
         next_at=_instant(row["next_us"]),
         done_at=_instant(row["done_us"]),
         detail=row["detail"],
         tries=[
-            TryOut(at=from_us(one["at_us"]), status=one["status"], took_ms=one["took_ms"], answer=one["answer"])
+            TryOut(
+                at=from_us(one["at_us"]),
+                status=one["status"],
+                took_ms=one["took_ms"],
+                answer=one["answer"],
+                detail=one["detail"],
+            )
             for one in sent
         ],
     )

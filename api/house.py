@@ -52,4 +52,5 @@ class House:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     failures: Failures = field(default_factory=Failures)
     proxies: int = 0
+    allowed: frozenset[str] = frozenset()  # hosts on private addresses that notices may go to
     refused_lookup_seconds: float = 0.25  # a refused look-up never answers sooner, whatever was wrong with it

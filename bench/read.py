@@ -112,13 +112,19 @@ def _measured(name: str, carrier: Reads, bodies: list[bytes]) -> dict[str, Any]:
     return paired(read, loaded, len(bodies), rounds=31) | {"bytes": round(median(map(len, bodies)))}
 
 
+def payloads(count: int = PARCELS) -> dict[str, list[bytes]]:
+    """So many answers of each carrier, the same at every call."""
+    random = Random(SEED)
+    return {
+        "ups": [_ups(number, random) for number in range(count)],
+        "usps": [_usps(number, random) for number in range(count)],
+    }
+
+
 def run() -> dict[str, Any]:
     """Answers read a second, answers merely loaded, and how many times the loading takes: goals 1.5 and 1.0."""
-    random = Random(SEED)
-    made = {
-        "ups": _measured("ups", ups, [_ups(number, random) for number in range(PARCELS)]),
-        "usps": _measured("usps", usps, [_usps(number, random) for number in range(PARCELS)]),
-    }
+    bodies = payloads()
+    made = {"ups": _measured("ups", ups, bodies["ups"]), "usps": _measured("usps", usps, bodies["usps"])}
     return {f"{carrier}_{key}": value for carrier, each in made.items() for key, value in each.items()} | {
         "events": EVENTS
     }

@@ -66,12 +66,11 @@ def explain(
             unread.append({"file": file, "error": f"cannot be opened: {error.strerror}"})
         except Unreadable as error:
             unread.append({"file": file, "error": str(error)})
-    views = [
-        explained(
-            conclude(fold(told.sightings, told.tellings, Shipment(carrier, number, Purpose(purpose))), judged_by, now)
-        )
-        for number, told in sorted(numbers.items())
-    ]
+    home = judged_by.warehouse.address.place
+    views = []
+    for number, told in sorted(numbers.items()):
+        known = Shipment(carrier, number, Purpose(purpose), warehouse=home)
+        views.append(explained(conclude(fold(told.sightings, told.tellings, known), judged_by, now)))
     if len(views) == 1:
         return {**views[0], "unread": unread}
     return {"parcels": views, "unread": unread}

@@ -29,6 +29,7 @@ from cli.wiring import PUSH_SECRET, Parts, has_credentials, open_parts, street_e
 from store.engine import SQLITE, Tx
 from store.migrate import check
 from store.outbox import say
+from webhooks.egress import read_allowed
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ def house_of(parts: Parts, loop: WorkLoop | None) -> House:
         wake=loop.wake if loop else lambda: None,
         alive=loop.alive if loop else dict,
         proxies=parts.settings.proxies,
+        allowed=read_allowed(parts.settings.allow_private),
     )
 
 

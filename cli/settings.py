@@ -60,6 +60,10 @@ class Settings(BaseModel):
     proxies: Annotated[
         int, Field(ge=0, le=5, description="How many reverse proxies of yours stand before the service.")
     ] = 0
+    allow_private: Annotated[
+        str,
+        Field(description="Hosts (HOST or HOST:PORT, commas between) on private addresses that notices may go to."),
+    ] = ""
     log: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="How much goes to the log (JSON lines on stderr)."),

@@ -30,5 +30,6 @@ async def ask(settings: Settings, name: str, number: str) -> dict[str, Any]:
         await carrier.aclose()
     now = settings.story.now()
     told = numbers[recognised.number]
-    parcel = fold(told.sightings, told.tellings, Shipment(name, recognised.number, Purpose.ORDER))
-    return {**explained(conclude(parcel, terms_for(name, "", now), now)), "unread": []}
+    terms = terms_for(name, "", now)
+    known = Shipment(name, recognised.number, Purpose.ORDER, warehouse=terms.warehouse.address.place)
+    return {**explained(conclude(fold(told.sightings, told.tellings, known), terms, now)), "unread": []}

@@ -31,6 +31,7 @@ from tracker.keeper import Keeper
 from tracker.ledger import Ledger
 from tracker.polling import Poller
 from webhooks import outbound
+from webhooks.egress import read_allowed
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ async def open_parts(settings: Settings, env: Mapping[str, str]) -> AsyncIterato
         carriers = open_carriers(names, env, budgets)
         for carrier in carriers.values():
             stack.push_async_callback(carrier.aclose)
-        notices = outbound.client()
+        notices = outbound.client(allowed=read_allowed(settings.allow_private))
         stack.push_async_callback(notices.aclose)
         ledger = Ledger(store, carriers, shelf)
         yield Parts(

@@ -11,7 +11,7 @@ RIGS = {
     "restart": "kill -9 of the service in the middle of a demo: nothing lost, nothing said twice",
     "purchase": "kill -9 of the buyer at every point of a purchase: one live paid label or a clean refusal, never two",
     "purchase-simulation": "purchases in virtual time: late arrivals, index lag, crashes; no double survives",
-    "journeys": "simulated journeys of both carriers, every row of their tables among them: conclusions equal the street's",
+    "journeys": "simulated journeys that use every row of both carriers' tables: conclusions equal the street's record",
     "convergence": "any order and repetition of payloads gives the same parcel",
 }
 """Every rig by name: a module here with `async def run(**options) -> dict` whose answer has `held` and its counts."""

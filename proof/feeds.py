@@ -12,6 +12,7 @@ from aiohttp import web
 from carriers.contract import Payload, Place, Source
 from carriers.ups.standin import check_digit as ups_check_digit
 from carriers.usps.standin import check_digit as usps_check_digit
+from merchants.terms import default_for
 from street.clock import StoryClock
 from street.places import Place as Spot
 from street.telling import Scan
@@ -103,13 +104,12 @@ def number(carrier: str, serial: int) -> str:
 
 
 def shipment(parcel: Parcel, *, places: bool) -> Shipment:
-    """What the shop knows of the parcel: its number, its purpose and, where it does, from where to where."""
+    """What the shop knows of the parcel: from where to where it goes, or only where the shop's own warehouse is."""
     purpose = Purpose(parcel.purpose)
-    if not places:
-        return Shipment(parcel.journey.carrier, parcel.number, purpose)
-    return Shipment(
-        parcel.journey.carrier, parcel.number, purpose, _place(parcel.origin), _place(parcel.destination)
-    )  # fmt: skip
+    carrier = parcel.journey.carrier
+    if places:
+        return Shipment(carrier, parcel.number, purpose, _place(parcel.origin), _place(parcel.destination))
+    return Shipment(carrier, parcel.number, purpose, warehouse=default_for(carrier).warehouse.address.place)
 
 
 def _place(spot: Spot) -> Place:

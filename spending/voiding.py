@@ -60,7 +60,7 @@ async def void_surplus(till: Till, limit: int = 20) -> int:
 
 async def _see_to(till: Till, label: Row) -> None:
     carrier = till.carriers[label["carrier"]]
-    if carrier.abilities.void_return:
+    if not carrier.prepare_void(label["number"], label["shipment_id"]).path:
         await void_here(till, label["id"], carrier.abilities.void_return)
         return
     match await prove(till, label):
@@ -202,6 +202,8 @@ async def send_void(till: Till, purchase_id: str) -> State:
 
 async def _settle(till: Till, claim: Claim, outcome: VoidOutcome) -> State:
     match outcome:
+        case Voided(note=note) if note and note == till.carriers[claim.intent.carrier].abilities.void_return:
+            return await _conclude(till, claim, State.VOID_FAILED, LabelState.VOIDED_HERE, note)
         case Voided(note=note):
             return await _conclude(till, claim, State.VOIDED, LabelState.VOIDED, note)
         case Rejected(code=code, message=message):

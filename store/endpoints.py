@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NewType
 
 import msgspec
-from sqlalchemy import BigInteger, Select, Text, bindparam, delete, insert, select, update
+from sqlalchemy import BigInteger, Select, Text, and_, bindparam, case, delete, insert, select, update
 
 from fleet.clocks import from_us, to_us
 from store.engine import Row, Tx
@@ -19,7 +19,11 @@ DeliveryId = NewType("DeliveryId", int)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where notices go. `secret` is sealed; `events` are the types it wants (none: every one)."""
+    """Where notices go. Secrets are sealed; `events` are the types it wants (none: every one).
+
+    In real time: the older secret signs too until `old_until`, nothing arrived since `failing_since`, and while it is
+    paused one notice is tried at `probe_at`.
+    """
 
     id: EndpointId
     url: str
@@ -27,6 +31,10 @@ class Endpoint:
     events: tuple[str, ...]
     state: str
     created_at: datetime
+    old_secret: bytes | None = None
+    old_until: datetime | None = None
+    failing_since: datetime | None = None
+    probe_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,45 @@ _SET_STATE = statement(
     .where(endpoints.c.id == bindparam("id"), endpoints.c.state != bindparam("state"))
     .values(state=bindparam("state"))
 )
+_ROTATE = statement(
+    update(endpoints)
+    .where(endpoints.c.id == bindparam("id"))
+    .values(secret=bindparam("new"), old_secret=endpoints.c.secret, old_until_us=bindparam("until_us"))
+)
+_FAILING = statement(
+    update(endpoints)
+    .where(endpoints.c.id == bindparam("id"), endpoints.c.failing_us.is_(None))
+    .values(failing_us=bindparam("at_us"))
+)
+_PAUSE = statement(
+    update(endpoints)
+    .where(
+        endpoints.c.id == bindparam("id"),
+        endpoints.c.state == "active",
+        endpoints.c.failing_us <= bindparam("since_us"),
+    )
+    .values(state="paused", probe_us=bindparam("probe_us"))
+)
+_TAKE_PROBE = statement(
+    update(endpoints)
+    .where(endpoints.c.id == bindparam("id"), endpoints.c.state == "paused", endpoints.c.probe_us <= bindparam("at_us"))
+    .values(probe_us=bindparam("next_us"))
+)
+_HEARD = statement(
+    update(endpoints)
+    .where(endpoints.c.id == bindparam("id"), endpoints.c.state == "active", endpoints.c.failing_us.is_not(None))
+    .values(failing_us=None)
+)
+_REOPEN = statement(
+    update(endpoints)
+    .where(endpoints.c.id == bindparam("id"), endpoints.c.state == bindparam("was"))
+    .values(state="active", failing_us=None, probe_us=None)
+)
+_RELEASE = statement(
+    update(deliveries)
+    .where(deliveries.c.endpoint_id == bindparam("id"), deliveries.c.state == "due")
+    .values(next_us=bindparam("at_us"), tries=0)
+)
 
 
 async def add_endpoint(tx: Tx, *, url: str, secret: bytes, events: Iterable[str], at: datetime) -> EndpointId | None:
@@ -92,9 +139,53 @@ async def set_state(tx: Tx, endpoint_id: EndpointId, state: str) -> bool:
     return bool(await tx.run(_SET_STATE, id=endpoint_id, state=state))
 
 
+async def rotate_secret(tx: Tx, endpoint_id: EndpointId, *, new: bytes, old_until: datetime) -> bool:
+    """A new sealed secret; the one it had signs too until then. False when there is no such endpoint."""
+    return bool(await tx.run(_ROTATE, id=endpoint_id, new=new, until_us=to_us(old_until)))
+
+
+async def failed(tx: Tx, endpoint_id: EndpointId, *, at: datetime, limit: datetime, probe_at: datetime) -> bool:
+    """A try failed. True when nothing arrived since `limit`: it is paused from now on, and tried at `probe_at`."""
+    await tx.run(_FAILING, id=endpoint_id, at_us=to_us(at))
+    return bool(await tx.run(_PAUSE, id=endpoint_id, since_us=to_us(limit), probe_us=to_us(probe_at)))
+
+
+async def take_probe(tx: Tx, endpoint_id: EndpointId, *, at: datetime, next_at: datetime) -> bool:
+    """Whether it is this caller's turn to try a paused endpoint; the next turn comes at `next_at`."""
+    return bool(await tx.run(_TAKE_PROBE, id=endpoint_id, at_us=to_us(at), next_us=to_us(next_at)))
+
+
+async def heard(tx: Tx, endpoint_id: EndpointId, at: datetime) -> bool:
+    """Something arrived. True when the endpoint was paused: everything that was held for it is due now."""
+    await tx.run(_HEARD, id=endpoint_id)
+    return await reopen(tx, endpoint_id, "paused", at)
+
+
+async def reopen(tx: Tx, endpoint_id: EndpointId, was: str, at: datetime) -> bool:
+    """Make a `paused` or `disabled` endpoint active; what was held is due at once, its schedule from the beginning."""
+    if not await tx.run(_REOPEN, id=endpoint_id, was=was):
+        return False
+    await tx.run(_RELEASE, id=endpoint_id, at_us=to_us(at))
+    return True
+
+
 def _endpoint(row: Row) -> Endpoint:
-    events = tuple(msgspec.json.decode(row["events"], type=list[str]))
-    return Endpoint(row["id"], row["url"], row["secret"], events, row["state"], from_us(row["created_us"]))
+    return Endpoint(
+        row["id"],
+        row["url"],
+        row["secret"],
+        tuple(msgspec.json.decode(row["events"], type=list[str])),
+        row["state"],
+        from_us(row["created_us"]),
+        row["old_secret"],
+        _instant(row["old_until_us"]),
+        _instant(row["failing_us"]),
+        _instant(row["probe_us"]),
+    )
+
+
+def _instant(us: int | None) -> datetime | None:
+    return None if us is None else from_us(us)
 
 
 # ----------------------------------------------------------------------------------------------------------- deliveries
@@ -131,6 +222,25 @@ _DUE = statement(
     .limit(bindparam("limit"))
     .with_for_update(of=deliveries, skip_locked=True)
 )  # fmt: skip
+_IS_DUE = statement(
+    select(deliveries.c.id)
+    .where(
+        deliveries.c.endpoint_id == bindparam("endpoint_id"),
+        deliveries.c.state == "due",
+        deliveries.c.next_us <= bindparam("now_us"),
+    )
+    .limit(1)
+)
+_LEAST_TRIED = statement(
+    select(
+        deliveries.c.id, deliveries.c.tries, outbox.c.notice_id, outbox.c.type, outbox.c.at_us, outbox.c.sequence,
+        outbox.c.data,
+    )
+    .join(outbox, outbox.c.id == deliveries.c.outbox_id)
+    .where(deliveries.c.endpoint_id == bindparam("endpoint_id"), deliveries.c.state == "due")
+    .order_by(deliveries.c.tries, deliveries.c.id)
+    .limit(1)
+)  # fmt: skip
 # the try is counted before it is made: one that kills its process is not tried for ever
 _CLAIM = statement(
     update(deliveries)
@@ -149,15 +259,27 @@ _SETTLE = statement(
 )  # fmt: skip
 _TRY = statement(  # unless the endpoint was removed while we tried
     insert(tries).from_select(
-        ["delivery_id", "at_us", "status", "took_ms", "answer"],
+        ["delivery_id", "at_us", "status", "took_ms", "answer", "detail"],
         select(
             deliveries.c.id,
             *(bindparam(name, type_=BigInteger) for name in ("at_us", "status", "took_ms")),
-            bindparam("answer", type_=Text),
+            *(bindparam(name, type_=Text) for name in ("answer", "detail")),
         ).where(deliveries.c.id == bindparam("delivery_id")),
     )
 )
 _TRIES = statement(select(tries).where(tries.c.delivery_id == bindparam("delivery_id")).order_by(tries.c.id))
+
+
+_NAMED = statement(
+    select(outbox.c.id, outbox.c.type).where(
+        outbox.c.notice_id == bindparam("notice_id"), outbox.c.spread_us.is_not(None)
+    )
+)
+
+
+async def notice_named(tx: Tx, notice_id: str) -> Row | None:
+    """A notice that went out, by its webhook-id: `id` and `type` of its outbox row."""
+    return await tx.one(_NAMED, notice_id=notice_id)
 
 
 async def owe(tx: Tx, endpoint_id: EndpointId, outbox_id: int, at: datetime) -> bool:
@@ -176,6 +298,20 @@ async def claim_due(
     """Take what is due for an endpoint until the lease ends; nobody else gets it before."""
     lease_us = to_us(lease_until)
     rows = await tx.all(_DUE, endpoint_id=endpoint_id, now_us=to_us(now), limit=limit)
+    return await _claimed(tx, rows, lease_us)
+
+
+async def is_due(tx: Tx, endpoint_id: EndpointId, now: datetime) -> bool:
+    """Whether anything is due for an endpoint: a look that takes nothing."""
+    return await tx.one(_IS_DUE, endpoint_id=endpoint_id, now_us=to_us(now)) is not None
+
+
+async def claim_least_tried(tx: Tx, endpoint_id: EndpointId, lease_until: datetime) -> Sequence[Owed]:
+    """Take the one that was tried least, due or not: a paused endpoint is tried with it, so that no bad one blocks."""
+    return await _claimed(tx, await tx.all(_LEAST_TRIED, endpoint_id=endpoint_id), to_us(lease_until))
+
+
+async def _claimed(tx: Tx, rows: Sequence[Row], lease_us: int) -> list[Owed]:
     if rows:
         await tx.many(_CLAIM, [{"id": row["id"], "lease_us": lease_us} for row in rows])
     return [
@@ -200,7 +336,9 @@ async def settle(
     detail: str,
 ) -> bool:
     """Keep how a try ended. False when the lease was over and somebody else holds the delivery; the try is kept."""
-    await tx.run(_TRY, delivery_id=owed.id, at_us=to_us(at), status=status, took_ms=took_ms, answer=answer)
+    await tx.run(
+        _TRY, delivery_id=owed.id, at_us=to_us(at), status=status, took_ms=took_ms, answer=answer, detail=detail
+    )
     return bool(
         await tx.run(
             _SETTLE,
@@ -216,17 +354,24 @@ async def settle(
 
 
 async def list_tries(tx: Tx, delivery_id: DeliveryId) -> Sequence[Row]:
-    """Every try of a delivery, oldest first: at_us, status (0: no answer), took_ms, answer."""
+    """Every try of a delivery, oldest first: at_us, status (0: no answer), took_ms, answer, detail (why none)."""
     return await tx.all(_TRIES, delivery_id=delivery_id)
 
 
 # ------------------------------------------------------------------------------------------------------------- listings
 
 
+# what is due at an endpoint that gets nothing is held
+_SHOWN = case((and_(deliveries.c.state == "due", endpoints.c.state != "active"), "paused"), else_=deliveries.c.state)
+
+
 def _listing(*conditions: Any) -> Statement:
     clause: Select[Any] = (
-        select(deliveries, outbox.c.notice_id, outbox.c.type, outbox.c.subject, outbox.c.sequence)
+        select(
+            deliveries, _SHOWN.label("shown"), outbox.c.notice_id, outbox.c.type, outbox.c.subject, outbox.c.sequence
+        )
         .join(outbox, outbox.c.id == deliveries.c.outbox_id)
+        .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
         .where(deliveries.c.id < bindparam("before"), *conditions)
         .order_by(deliveries.c.id.desc())
         .limit(bindparam("limit"))
@@ -235,7 +380,7 @@ def _listing(*conditions: Any) -> Statement:
 
 
 _OF_ENDPOINT = deliveries.c.endpoint_id == bindparam("endpoint_id")
-_IN_STATE = deliveries.c.state == bindparam("state")
+_IN_STATE = bindparam("state") == _SHOWN
 _LISTINGS = {
     (False, False): _listing(),
     (True, False): _listing(_OF_ENDPOINT),
@@ -247,7 +392,10 @@ _LISTINGS = {
 async def list_deliveries(
     tx: Tx, *, before: int = 2**62, limit: int = 50, endpoint_id: EndpointId | None = None, state: str | None = None
 ) -> Sequence[Row]:
-    """Deliveries, newest first, of one endpoint or in one state if asked; the last row's id is the next `before`."""
+    """Deliveries, newest first, of one endpoint or in one state if asked; the last row's id is the next `before`.
+
+    `shown` is the state as it is told: due, done, failed, or paused for what is held.
+    """
     asked = {name: value for name, value in (("endpoint_id", endpoint_id), ("state", state)) if value is not None}
     listing = _LISTINGS[endpoint_id is not None, state is not None]
     return await tx.all(listing, before=before, limit=limit, **asked)

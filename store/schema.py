@@ -430,6 +430,20 @@ idempotency = Table(
     _us("created_us"),
 )
 
+links = Table(  # signed links to the follow pages
+    "links",
+    metadata,
+    _id(),
+    _text("hash"),  # sha256 hex of the token
+    _text("kind"),  # order | return
+    _text("merchant"),
+    _text("number"),
+    _us("created_us"),
+    _us("ends_us"),  # story time: at the latest
+    _us("revoked_us", nullable=True),
+    UniqueConstraint("hash"),
+)
+
 settings = Table(  # small facts about this installation: its schema's make, the story clock, a kill switch
     "settings",
     metadata,

@@ -104,6 +104,7 @@ def make_house(
         poller=Poller(store, ledger, clock),
         till=Till(store, sealer, carriers or {}, clock),
         refused_lookup_seconds=0.0,
+        allowed=frozenset({"127.0.0.1"}),
     )
     return replace(house, **changes)
 

@@ -82,7 +82,7 @@ async def test_deliveries_show_every_try(doors: Doors) -> None:
     store = doors.house.store
     receiver = web.Application()
     receiver.router.add_post("/hooks", _closed)
-    async with TestServer(receiver) as server, client() as http:
+    async with TestServer(receiver) as server, client(allowed={"127.0.0.1"}) as http:
         await doors.call("POST", "/v1/endpoints", json={"url": f"http://127.0.0.1:{server.port}/hooks"})
         await _say_delivered(doors)
         await spread(store, lambda: datetime.now(UTC))

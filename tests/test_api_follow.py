@@ -265,12 +265,17 @@ def test_only_our_own_proxies_are_believed(proxies: int, forwarded: list[str], e
 # ----------------------------------------------------------------------------------------------------------- the words
 
 
+def _spoken(forms: Any, form: str) -> set[str]:
+    """What a form may say in words of its own: the singular may write "one" instead of {count}."""
+    return {"count"} if len(forms) > 1 and form == forms[0] else set()
+
+
 def test_every_key_that_can_be_said_has_its_words() -> None:
     """Sentences with exactly their arguments; states, statuses, reasons, steps and kinds without any."""
     words = catalogues()["en"].forms
     for key, args in SENTENCES.items():
         for form in words[key]:
-            assert set(re.findall(r"\{(\w+)\}", form)) == set(args), key
+            assert set(args) - _spoken(words[key], form) <= set(re.findall(r"\{(\w+)\}", form)) <= set(args), key
     from carriers.contract import Kind, Reason
     from returns.states import ReturnState
     from tracker.lifecycle import HomeReason, Leg, Purpose, Status
@@ -302,11 +307,43 @@ def test_every_key_that_lookup_writes_is_known() -> None:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.po")), ids=lambda path: path.stem)
 def test_a_language_says_nothing_that_english_does_not(path: Any) -> None:
-    """The same keys with the same arguments in every form."""
-    english = catalogues()["en"].forms
-    for key, forms in read_catalogue(path).forms.items():
+    """The same keys, all of them, with the same arguments, and a plural wherever English has one."""
+    english, catalogue = catalogues()["en"].forms, read_catalogue(path)
+    assert set(catalogue.forms) == set(english)
+    for key, forms in catalogue.forms.items():
+        assert len(forms) == len(english[key]), key
         for form in forms:
-            assert set(re.findall(r"\{(\w+)\}", form)) == set(re.findall(r"\{(\w+)\}", english[key][-1])), key
+            wanted, found = (set(re.findall(r"\{(\w+)\}", text)) for text in (english[key][-1], form))
+            assert wanted - _spoken(forms, form) <= found <= wanted, key
+
+
+@pytest.mark.parametrize(("locale", "zero_is"), [("en", 1), ("it", 1), ("de", 1), ("es", 1), ("fr", 0)])
+def test_each_language_counts_in_its_own_way(locale: str, zero_is: int) -> None:
+    """One is singular everywhere; nothing is singular in French alone."""
+    plural = catalogues()[locale].plural
+    assert (plural(0), plural(1), plural(2)) == (zero_is, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en", "It should reach you between Wednesday, March 4 and Friday, March 6."),
+        ("it", "Dovrebbe arrivare tra mercoledì 4 marzo e venerdì 6 marzo."),
+        ("fr", "Il devrait arriver entre le mercredi 4 mars et le vendredi 6 mars."),
+        ("de", "Es sollte zwischen Mittwoch, 4. März, und Freitag, 6. März, bei Ihnen sein."),
+        ("es", "Debería llegarte entre el miércoles, 4 de marzo y el viernes, 6 de marzo."),
+    ],
+)
+def test_dates_are_written_as_a_language_writes_them(locale: str, words: str) -> None:
+    assert render("next.promised", locale, start=date(2026, 3, 4), end=date(2026, 3, 6)) == words
+
+
+def test_no_language_leaves_words_in_english() -> None:
+    """Apart from a few words that are the same, no sentence is the English one."""
+    english = catalogues()["en"].forms
+    for name, catalogue in catalogues().items():
+        same = [key for key, forms in catalogue.forms.items() if forms == english[key]]
+        assert name == "en" or len(same) < 12, (name, same)
 
 
 def test_a_missing_key_is_readable_and_a_number_chooses_its_form() -> None:

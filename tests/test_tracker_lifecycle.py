@@ -281,3 +281,12 @@ def test_damaged_goods_that_were_handed_over_are_no_reason_to_go_home():
     conclusion = conclude(parcel(event(Kind.BAD_ADDRESS, 1), handed), EU, NOW)
     assert conclusion.case and (conclusion.case.state, conclusion.case.reason) == ("cancelled", "insufficient_address")
     assert conclude(parcel(handed), EU, NOW).case is None
+
+
+def test_the_shops_warehouse_is_the_sender_where_nobody_states_one():
+    """Pushes name no sender: a delivery at the warehouse after the last attempt is the arrival home all the same."""
+    home = event(Kind.DELIVERED, 3, place=Place("Bentivoglio", "BO", "", "IT"))
+    story = [Sighting(each, Source.PUSH) for each in (missed(1, ordinal=3, final=True), home)]
+    known = fold(story, (), Shipment("ups", "1Z", warehouse=HOME))
+    assert (known.leg, known.returned_at, known.delivered_at) == (Leg.BACK, home.at, None)
+    assert fold(story, (), Shipment("ups", "1Z")).leg is Leg.OUT

@@ -61,7 +61,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with client() as http:
+    async with client(allowed={"127.0.0.1"}) as http:
         yield http
 
 
@@ -238,18 +238,27 @@ async def test_nobody_there_is_a_try(store: Store, http: httpx.AsyncClient) -> N
     assert (row["state"], row["status"]) == ("due", 0) and "Cannot connect" in row["detail"]
 
 
-async def test_after_the_last_try_it_has_failed(sqlite_store: Store, http: httpx.AsyncClient) -> None:
-    """Tried for thirty days and never taken: failed, and not tried any more."""
+async def test_after_the_last_try_it_has_failed(
+    sqlite_store: Store, receiver: Receiver, http: httpx.AsyncClient
+) -> None:
+    """One that is tried for thirty days and never taken, while others arrive, has failed; the endpoint goes on."""
     now = Hands()
-    await listen(sqlite_store, "http://127.0.0.1:1/")
-    await tell(sqlite_store, "a")
-    await spread(sqlite_store, now)
-    total = 0
-    for _ in range(TRIES + 3):
-        total += await deliver(sqlite_store, SEALER, http, now)
+    await listen(sqlite_store, receiver.url)
+    await tell(sqlite_store, "bad")
+
+    def answer(request: web.Request) -> web.Response:
+        return web.Response(status=500 if request.headers["webhook-id"] == receiver.ids()[0] else 204)
+
+    receiver.answer = answer
+    for round in range(TRIES + 3):
+        await spread(sqlite_store, now)
+        await deliver(sqlite_store, SEALER, http, now)
+        await tell(sqlite_store, f"{round}")
         now.ahead += timedelta(days=2)
-    assert total == TRIES
-    assert await states(sqlite_store) == [("failed", TRIES, 0)]
+    assert (await states(sqlite_store))[0] == ("failed", TRIES, 500)
+    assert {state for state, _, _ in (await states(sqlite_store))[1:]} == {"done"}
+    (endpoint,) = await sqlite_store.read(shelf.list_endpoints)
+    assert endpoint.state == "active"
 
 
 async def test_a_slow_endpoint_keeps_nobody_waiting(

@@ -45,6 +45,11 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "story.return_on_its_way": (),
     "story.return_received": ("day",),
     "story.return_bounced": (),
+    "story.promise_left": ("count",),  # business days until the promised window ends
+    "story.promise_today": (),
+    "story.late_by": ("count",),  # business days after the promised window
+    "story.return_checking": ("count",),  # business days that checking takes at most
+    "story.stale": ("ago",),  # it was not asked for so long
     # what happens next, and by when: `Follow.next`
     "next.being_prepared": (),
     "next.shipping_payment": (),

@@ -61,7 +61,10 @@ class HomeReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """What we ourselves know of a parcel before any carrier speaks."""
+    """What we ourselves know of a parcel before any carrier speaks.
+
+    `warehouse` is the shop's: the sender (of a return the receiver) where neither we nor the carrier states one.
+    """
 
     carrier: str
     number: str
@@ -71,6 +74,7 @@ class Shipment:
     service: str = ""
     express: bool = False
     promised: date | None = None  # the last day of the window that the shopper was promised
+    warehouse: Place = Place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +382,8 @@ class _Walk:
         self.undeliverable_before |= event.kind in _FINAL_KINDS or event.kind is Kind.ATTEMPT_FAILED
         reason = _HOME_BY_REASON.get(event.reason) if event.reason else None
         reason = reason or _HOME_BY_KIND.get(event.kind)
-        if reason and self.leg is Leg.OUT and event.kind is not Kind.DELIVERED:  # damaged goods handed over are no return
+        # Damaged goods that were handed over do not go home.
+        if reason and self.leg is Leg.OUT and event.kind is not Kind.DELIVERED:
             self.evidence.append(Evidence(event.at, reason, event.id, event.kind in _FINAL_KINDS))
 
     def _changes(self, event: Event) -> bool:
@@ -443,7 +448,8 @@ def fold(sightings: Iterable[Sighting], tellings: Iterable[Telling], shipment: S
         ),
     )
     story = happenings(sightings)
-    walk = _Walk(parcel.origin, parcel.destination)
+    ours = (Place(), shipment.warehouse) if shipment.purpose is Purpose.RETURN else (shipment.warehouse, Place())
+    walk = _Walk(parcel.origin or ours[0], parcel.destination or ours[1])
     for happening in story:
         walk.step(happening.event)
     delivered = walk.status is Status.DELIVERED

@@ -4,19 +4,20 @@ It changes nothing. Wrong proof and unknown number are both None; how that is an
 """
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
 
 from fleet.clocks import from_us
-from merchants.calendars import add_business_days, delivery_day_after
+from merchants.calendars import add_business_days, business_days_between, delivery_day_after, local_day
 from merchants.terms import Terms, terms_on
 from store.engine import Row, Tx
 from store.lookups import orders_named, orders_of_return, parcel_row, parcels_on_order, return_named
 from store.sealing import Sealer
+from store.settings import get_setting
 from tracker.follow import (
     Arg,
     AttemptStory,
@@ -33,6 +34,10 @@ from tracker.lifecycle import Leg, Purpose, Status
 from tracker.orders import OrderState, email_proof, facts_of, postcode_proof, state_now
 
 
+STALE = timedelta(hours=24)
+"""A parcel under way that nobody could ask about for so long: the answer says that it is old."""
+
+
 class Courier(Protocol):
     """What a shopper may be told of a carrier."""
 
@@ -43,7 +48,10 @@ class Courier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the shopper typed, and the parts a look-up stands on."""
+    """What the shopper typed, and the parts a look-up stands on.
+
+    `granted` is what was proved before (a signed link, a look-up in this browser): then nothing is asked for.
+    """
 
     number: str
     email: str
@@ -53,6 +61,7 @@ class Asked:
     sealer: Sealer
     shelf: Mapping[str, Sequence[Terms]]
     couriers: Mapping[str, Courier]
+    granted: Tier | None = None
 
     def proves(self, order: Row) -> bool:
         """Whether the e-mail or the postcode is the order's. Always the same work, and no early end."""
@@ -67,6 +76,8 @@ class Asked:
 
     def tier(self, orders: Sequence[Row], terms: Terms) -> Tier | None:
         """How much may be shown; None: nothing. A proof that was offered has to be right."""
+        if self.granted is not None:
+            return self.granted
         if self.email or self.postcode:
             proved = [self.proves(order) for order in orders]  # all of them: the same work whatever is right
             return Tier.FULL if any(proved) else None
@@ -86,7 +97,8 @@ async def follow_order(tx: Tx, asked: Asked) -> Follow | None:
     row, tier = shown[0]
     parcels = await parcels_on_order(tx, row["id"])
     promise = facts_of(row).promise
-    stories = tuple(_story(parcel, asked, tier, promise) for parcel in parcels)
+    silent = await _silent(tx, parcels)
+    stories = tuple(_story(parcel, asked, tier, promise, row["shipped_us"], silent) for parcel in parcels)
     state = _order_state(row, parcels)
     return Follow(
         FollowKind.ORDER,
@@ -114,7 +126,11 @@ async def follow_return(tx: Tx, asked: Asked) -> Follow | None:
     if tier is None:
         return None
     parcel = await parcel_row(tx, row["parcel_id"]) if row["parcel_id"] is not None else None
-    stories = (_story(parcel, asked, tier, None),) if parcel else ()
+    silent = await _silent(tx, [parcel] if parcel else [])
+    stories = (_story(parcel, asked, tier, None, None, silent),) if parcel else ()
+    if stories and row["state"] in ("received", "checking"):
+        checking = Message("story.return_checking", {"count": terms.after_arrival.max_business_days})
+        stories = (replace(stories[0], sentences=(*stories[0].sentences, checking)),)
     return Follow(
         FollowKind.RETURN,
         row["number"],
@@ -145,7 +161,20 @@ def _view(parcel: Row) -> dict[str, Any]:
     return view | known
 
 
-def _story(parcel: Row, asked: Asked, tier: Tier, promise: tuple[date, date] | None) -> ParcelStory:
+async def _silent(tx: Tx, parcels: Sequence[Row]) -> frozenset[str]:
+    """The carriers of these parcels that do not answer at the moment."""
+    carriers = {parcel["carrier"] for parcel in parcels}
+    return frozenset([carrier for carrier in carriers if await get_setting(tx, f"away:{carrier}") is not None])
+
+
+def _story(
+    parcel: Row,
+    asked: Asked,
+    tier: Tier,
+    promise: tuple[date, date] | None,
+    shipped_us: int | None,
+    silent: frozenset[str],
+) -> ParcelStory:
     view = _view(parcel)
     attempts = tuple(
         AttemptStory(row["ordinal"], _day(row["day"]), row["reason"] or "unspecified")
@@ -157,7 +186,11 @@ def _story(parcel: Row, asked: Asked, tier: Tier, promise: tuple[date, date] | N
         leg=parcel["leg"],
         status=parcel["status"],
         purpose=parcel["purpose"],
-        sentences=tuple(_sentences(parcel, view, attempts, promise, asked.now)),
+        sentences=(
+            *_sentences(parcel, view, attempts, shipped_us, asked.now),
+            *_against_the_promise(parcel, promise, asked),
+            *_old_news(parcel, silent, asked.now),
+        ),
         attempts=attempts,
         max_attempts=view["attempts"]["max"],
         estimate=_day(view.get("estimated_delivery")),
@@ -203,7 +236,7 @@ def _sentences(
     parcel: Row,
     view: dict[str, Any],
     attempts: Sequence[AttemptStory],
-    promise: tuple[date, date] | None,
+    shipped_us: int | None,
     now: datetime,
 ) -> list[Message]:
     """What is so, in the order in which a person would tell it."""
@@ -223,15 +256,49 @@ def _sentences(
         said.append(Message("story.undeliverable", {"reason": _reason(view)}))
     elif view.get("delay"):
         said.append(Message("story.delayed", {"reason": Message(f"reason.{view['delay']}")}))
-    elif status is Status.ON_HOLD and view["events"] and view["events"][-1]["kind"] == "damaged":
-        said.append(Message("story.damaged"))
+    elif status is Status.ON_HOLD and view["events"] and view["events"][-1]["kind"] in _HOLDS:
+        said.append(Message(_HOLDS[view["events"][-1]["kind"]]))
+    elif status in _NOT_SCANNED and shipped_us is not None and from_us(shipped_us).date() < now.date():
+        said.append(Message("story.no_scan_yet", {"day": from_us(shipped_us).date()}))
     elif status is Status.IN_TRANSIT and is_return:
         said.append(Message("story.return_on_its_way"))
     elif status in _NOW_SAYS:
         said.append(Message(_NOW_SAYS[status]))
-    if promise and promise[1] < now.date() and status is not Status.DELIVERED and not is_return:
-        said.append(Message("story.late", {"day": promise[1]}))
     return said
+
+
+_HOLDS = {"damaged": "story.damaged", "customs": "story.customs"}
+_NOT_SCANNED = frozenset({Status.UNKNOWN, Status.LABEL_CREATED})
+_ENDED = frozenset({Status.DELIVERED, Status.LOST, Status.DESTROYED, Status.VOIDED})
+
+
+def _against_the_promise(parcel: Row, promise: tuple[date, date] | None, asked: Asked) -> Iterator[Message]:
+    """The promised window in business days: how many are left, or how late it is. Only on the way to the shopper."""
+    if not promise or parcel["purpose"] != Purpose.ORDER or parcel["leg"] == Leg.BACK:
+        return
+    if Status(parcel["status"]) in _ENDED:
+        return
+    terms = asked.terms(parcel["merchant"], parcel["created_us"])
+    today, last = local_day(asked.now, terms.zone), promise[1]
+    if today == last:
+        yield Message("story.promise_today")
+    elif today < last:
+        count = business_days_between(today, last, terms.promise.days, terms.promise.holidays)
+        yield Message("story.promise_left", {"count": max(1, count)})
+    else:
+        yield Message("story.late", {"day": last})
+        if count := business_days_between(last, today, terms.promise.days, terms.promise.holidays):
+            yield Message("story.late_by", {"count": count})
+
+
+def _old_news(parcel: Row, silent: frozenset[str], now: datetime) -> Iterator[Message]:
+    """The carrier does not answer, or was not asked for long: this is the last that is known."""
+    if Status(parcel["status"]) in _ENDED:
+        return
+    if parcel["carrier"] in silent:
+        yield Message("story.carrier_away")
+    elif parcel["checked_us"] is not None and (ago := now - from_us(parcel["checked_us"])) > STALE:
+        yield Message("story.stale", {"ago": ago})
 
 
 def _attempt(attempt: AttemptStory) -> Message:

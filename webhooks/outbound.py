@@ -6,21 +6,22 @@ Due times, leases and signatures are in real time: a receiver does not live in o
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
-from fleet.clocks import from_us
+from fleet.clocks import from_us, to_us
 from store import endpoints as shelf
 from store import outbox
 from store.endpoints import Endpoint, EndpointId, Owed
 from store.engine import Store, Tx
 from store.sealing import Sealer
-from webhooks.notices import body, is_wanted
+from webhooks.guarded import Guard
+from webhooks.notices import body, is_public, is_wanted
 from webhooks.schedule import wait_after
 from webhooks.signing import sign
 
@@ -32,7 +33,10 @@ SWEEP = 30.0  # seconds after which a sweep ends, though an endpoint may still b
 LOOK_AGAIN = 0.25  # seconds between looks at a healthy endpoint while another one is slow
 LONGEST_WAIT = timedelta(days=1)  # that a receiver may ask for
 KEPT = 200  # bytes of an answer
-OPEN = httpx.Limits(max_connections=1_000, max_keepalive_connections=100)
+READ = 50_000  # bytes of an answer after which its connection is given up  # source: faults-and-security.md (e)
+PATIENCE = timedelta(days=5)  # without any arrival, then an endpoint is paused  # source: "Outbound span"
+PROBE = timedelta(days=1)  # between tries at a paused endpoint, each with one notice
+LOOK_FOR_NEW = 1.0  # seconds between looks for endpoints that were made or resumed during a sweep
 
 RealNow = Callable[[], datetime]
 
@@ -56,10 +60,12 @@ class Answer:
         return self.status == 410
 
 
-def client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """The HTTP client for notices: no redirects, no proxies from the environment, deadlines always."""
+def client(
+    transport: httpx.AsyncBaseTransport | None = None, *, allowed: Collection[str] = frozenset()
+) -> httpx.AsyncClient:
+    """The HTTP client for notices: only to public addresses and `allowed` hosts, no redirects, deadlines always."""
     return httpx.AsyncClient(
-        transport=transport or AiohttpTransport(limits=OPEN),
+        transport=transport or Guard(allowed),
         timeout=httpx.Timeout(DEADLINE),
         follow_redirects=False,
         trust_env=False,
@@ -119,6 +125,33 @@ async def replay(store: Store, endpoint_id: EndpointId, since: datetime, real_no
             return total
 
 
+async def replay_one(store: Store, endpoint_id: EndpointId, notice_id: str, real_now: RealNow) -> bool:
+    """Owe an endpoint one notice again, whether or not it asked for its type; False when there is no such thing."""
+
+    async def unit(tx: Tx) -> bool:
+        notice = await shelf.notice_named(tx, notice_id)
+        if notice is None or not is_public(notice["type"]) or await shelf.find_endpoint(tx, endpoint_id) is None:
+            return False
+        await shelf.owe_again(tx, endpoint_id, notice["id"], real_now())
+        return True
+
+    return await store.write(unit)
+
+
+async def resume(store: Store, endpoint_id: EndpointId, real_now: RealNow, at: datetime) -> str | None:
+    """Make a paused or disabled endpoint active; everything held for it is due now. What it was, None if unknown."""
+
+    async def unit(tx: Tx) -> str | None:
+        endpoint = await shelf.find_endpoint(tx, endpoint_id)
+        if endpoint is None:
+            return None
+        if endpoint.state != "active" and await shelf.reopen(tx, endpoint_id, endpoint.state, real_now()):
+            await _report_back(tx, endpoint, at, real_now())
+        return endpoint.state
+
+    return await store.write(unit)
+
+
 # -------------------------------------------------------------------------------------------------------------- deliver
 
 
@@ -129,15 +162,10 @@ async def deliver(store: Store, sealer: Sealer, http: httpx.AsyncClient, real_no
     Any number of processes may do this at once.
     """
 
-    async def active(tx: Tx) -> list[Endpoint]:
-        return [endpoint for endpoint in await shelf.list_endpoints(tx) if endpoint.state == "active"]
-
     sweep = _Sweep(store, sealer, http, real_now)
-    listeners = await store.read(active)
-    sweep.busy.update(endpoint.id for endpoint in listeners)
     async with asyncio.TaskGroup() as group:
-        for endpoint in listeners:
-            group.create_task(sweep.serve(endpoint))
+        await sweep.begin(group)
+        group.create_task(sweep.look_for_new(group))
     if sweep.errors:
         raise ExceptionGroup("deliveries that could not be tried", sweep.errors)
     return sweep.tries
@@ -149,52 +177,96 @@ class _Sweep:
     def __init__(self, store: Store, sealer: Sealer, http: httpx.AsyncClient, real_now: RealNow) -> None:
         self._store, self._sealer, self._http, self._real_now = store, sealer, http, real_now
         self._until = time.monotonic() + SWEEP
-        self.busy: set[EndpointId] = set()
+        self._known: set[EndpointId] = set()
+        self._busy: set[EndpointId] = set()
         self.errors: list[Exception] = []
         self.tries = 0
 
-    async def serve(self, endpoint: Endpoint) -> None:
+    async def begin(self, group: asyncio.TaskGroup) -> None:
+        """Serve every endpoint that is not served yet, each by a task of its own."""
+        for endpoint in await self._store.read(shelf.list_endpoints):
+            if endpoint.id not in self._known and endpoint.state in ("active", "paused"):
+                self._known.add(endpoint.id)
+                self._busy.add(endpoint.id)
+                group.create_task(self._serve_or_tell(endpoint))
+
+    async def look_for_new(self, group: asyncio.TaskGroup) -> None:
+        """An endpoint that is made while another one is slow does not wait for it."""
+        looked = time.monotonic()
+        while self._busy and time.monotonic() < self._until:
+            await asyncio.sleep(0.02)
+            if time.monotonic() - looked > LOOK_FOR_NEW:
+                await self.begin(group)
+                looked = time.monotonic()
+
+    async def _serve_or_tell(self, endpoint: Endpoint) -> None:
         """Serve one endpoint; what goes wrong on our side is kept for the end, so that the others are served."""
         try:
-            await self._serve(endpoint, self._sealer.open(endpoint.secret).decode())
+            if endpoint.state == "active":
+                await self._serve(endpoint)
+            else:
+                await self._probe(endpoint)
         except Exception as error:
             error.add_note(f"endpoint {endpoint.id}")
             self.errors.append(error)
         finally:
-            self.busy.discard(endpoint.id)
+            self._busy.discard(endpoint.id)
 
-    async def _serve(self, endpoint: Endpoint, secret: str) -> None:
+    async def _serve(self, endpoint: Endpoint) -> None:
         """Send what is due, and while others are still busy look again."""
+        secrets = self._secrets(endpoint)
         while time.monotonic() < self._until:
             owed = await self._claim(endpoint.id)
             if owed:
-                self.busy.add(endpoint.id)
-                answers = await asyncio.gather(*(self._try(endpoint, secret, one) for one in owed))
-                if any(answer.is_gone for answer in answers):
+                self._busy.add(endpoint.id)
+                if not all(await asyncio.gather(*(self._try(endpoint, secrets, one) for one in owed))):
                     return
             else:
-                self.busy.discard(endpoint.id)
-                if not self.busy:
+                self._busy.discard(endpoint.id)
+                if not self._busy:
                     return
                 await asyncio.sleep(LOOK_AGAIN)
 
+    async def _probe(self, endpoint: Endpoint) -> None:
+        """Try a paused endpoint with one notice, when its turn has come."""
+        now = self._real_now()
+        if endpoint.probe_at is None or endpoint.probe_at > now:
+            return
+
+        async def unit(tx: Tx) -> Sequence[Owed]:
+            if not await shelf.take_probe(tx, endpoint.id, at=now, next_at=now + PROBE):
+                return ()
+            return await shelf.claim_least_tried(tx, endpoint.id, now + LEASE)
+
+        for owed in await self._store.write(unit):
+            await self._try(endpoint, self._secrets(endpoint), owed)
+
+    def _secrets(self, endpoint: Endpoint) -> list[str]:
+        """What signs: the newest secret, and the one before it for as long as it holds."""
+        sealed = [endpoint.secret]
+        if endpoint.old_secret and endpoint.old_until and endpoint.old_until > self._real_now():
+            sealed.append(endpoint.old_secret)
+        return [self._sealer.open(one).decode() for one in sealed]
+
     async def _claim(self, endpoint_id: EndpointId) -> Sequence[Owed]:
         now = self._real_now()
+        if not await self._store.read(lambda tx: shelf.is_due(tx, endpoint_id, now)):
+            return ()
         return await self._store.write(
             lambda tx: shelf.claim_due(tx, endpoint_id, now=now, lease_until=now + LEASE, limit=LANES)
         )
 
-    async def _try(self, endpoint: Endpoint, secret: str, owed: Owed) -> Answer:
-        """One try: sign and send outside any transaction, then keep how it ended in one write."""
+    async def _try(self, endpoint: Endpoint, secrets: Sequence[str], owed: Owed) -> bool:
+        """One try: sign and send outside any transaction, then keep how it ended in one write. Whether to go on."""
         now = self._real_now()
         content = body(owed.type, owed.at_us, owed.sequence, owed.data)
-        headers = sign(secret, owed.notice_id, int(now.timestamp()), content)
+        headers = sign(secrets[0], owed.notice_id, int(now.timestamp()), content, *secrets[1:])
         answer = await send(self._http, endpoint.url, headers, content, now)
         self.tries += 1
-        wait = next_wait(answer, owed.tries, random.random())
+        wait = PROBE if endpoint.state == "paused" else next_wait(answer, owed.tries, random.random())
         state = "done" if answer.arrived else "failed" if wait is None else "due"
 
-        async def unit(tx: Tx) -> None:
+        async def unit(tx: Tx) -> bool:
             await shelf.settle(
                 tx,
                 owed,
@@ -206,30 +278,46 @@ class _Sweep:
                 answer=answer.text,
                 detail=answer.detail,
             )
-            if answer.is_gone and await shelf.set_state(tx, endpoint.id, "disabled"):
-                await _report_gone(tx, endpoint, owed)
+            return await _mark(tx, endpoint, owed, answer, now)
 
-        await self._store.write(unit)
-        return answer
+        return await self._store.write(unit)
+
+
+async def _mark(tx: Tx, endpoint: Endpoint, owed: Owed, answer: Answer, now: datetime) -> bool:
+    """What a try says of the endpoint itself: it answers again, it is gone, or it is paused. Whether to go on."""
+    at = from_us(owed.at_us)
+    if answer.arrived:
+        if await shelf.heard(tx, endpoint.id, now):
+            await _report_back(tx, endpoint, at, now)
+        return True
+    if answer.is_gone:
+        if await shelf.set_state(tx, endpoint.id, "disabled"):
+            await _report(tx, endpoint, "ops.endpoint_gone", f"gone/{owed.id}/{owed.tries}", at)
+        return False
+    if await shelf.failed(tx, endpoint.id, at=now, limit=now - PATIENCE, probe_at=now + PROBE):
+        await _report(tx, endpoint, "ops.endpoint_paused", f"paused/{to_us(now)}", at)
+        return False
+    return True
 
 
 async def send(http: httpx.AsyncClient, url: str, headers: Mapping[str, str], content: bytes, now: datetime) -> Answer:
     """Post a notice; whatever happens is an answer. Of a long answer only the beginning is read."""
     began = time.monotonic()
-    status, kept, retry_after, detail = 0, b"", None, ""
+    status, kept, read, retry_after, detail = 0, b"", 0, None, ""
     try:
         async with asyncio.timeout(DEADLINE), http.stream("POST", url, headers=headers, content=content) as response:
             status, retry_after = response.status_code, _retry_after(response, now)
             async for chunk in response.aiter_raw():
-                kept += chunk
-                if len(kept) >= KEPT:
+                read += len(chunk)
+                kept = (kept + chunk)[:KEPT]
+                if read >= READ:
                     break
     except TimeoutError:
         detail = f"no whole answer within {DEADLINE:.0f} s"
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
         detail = f"{type(error).__name__}: {error}"[:KEPT]
     # text, as PostgreSQL keeps it: without NUL
-    answer = kept[:KEPT].decode("utf-8", "replace").replace("\0", "\ufffd")
+    answer = kept.decode("utf-8", "replace").replace("\0", "\ufffd")
     return Answer(status, answer, detail, int((time.monotonic() - began) * 1000), retry_after)
 
 
@@ -255,13 +343,11 @@ def _retry_after(response: httpx.Response, now: datetime) -> timedelta | None:
     return max(at - now, timedelta()) if at.tzinfo else None
 
 
-async def _report_gone(tx: Tx, endpoint: Endpoint, owed: Owed) -> None:
-    """Tell ops that a receiver said 410: it gets nothing more until somebody enables it."""
-    await outbox.say(
-        tx,
-        subject=f"endpoint:{endpoint.id}",
-        name=f"gone/{owed.id}/{owed.tries}",
-        type="ops.endpoint_gone",
-        at=from_us(owed.at_us),
-        data={"endpoint": endpoint.id, "url": endpoint.url},
-    )
+async def _report(tx: Tx, endpoint: Endpoint, type: str, name: str, at: datetime) -> None:
+    """Tell ops what became of an endpoint."""
+    data = {"endpoint": endpoint.id, "url": endpoint.url}
+    await outbox.say(tx, subject=f"endpoint:{endpoint.id}", name=name, type=type, at=at, data=data)
+
+
+async def _report_back(tx: Tx, endpoint: Endpoint, at: datetime, now: datetime) -> None:
+    await _report(tx, endpoint, "ops.endpoint_back", f"back/{to_us(now)}", at)

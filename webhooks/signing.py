@@ -16,15 +16,19 @@ def make_secret(random: bytes) -> str:
     return PREFIX + base64.b64encode(random).decode()
 
 
-def sign(secret: str, notice_id: str, seconds: int, body: bytes) -> dict[str, str]:
+def sign(secret: str, notice_id: str, seconds: int, body: bytes, *older: str) -> dict[str, str]:
     """The headers that prove to the receiver who sent these bytes, and when. Raises ValueError for a malformed secret.
 
     The signed text is the id, the unix time of this try and the body, joined by dots. Id and body never change; the
-    time is each try's own, because receivers refuse old ones.
+    time is each try's own, because receivers refuse old ones. Older secrets that still hold sign too, side by side.
     """
     signed = f"{notice_id}.{seconds}.".encode() + body
-    signature = base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
-    return {"webhook-id": notice_id, "webhook-timestamp": str(seconds), "webhook-signature": f"v1,{signature}"}
+    signatures = " ".join(f"v1,{_signature(one, signed)}" for one in (secret, *older))
+    return {"webhook-id": notice_id, "webhook-timestamp": str(seconds), "webhook-signature": signatures}
+
+
+def _signature(secret: str, signed: bytes) -> str:
+    return base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
 
 
 def _key(secret: str) -> bytes:

@@ -195,7 +195,7 @@ class Ups:
     async def intercept_charge(self, number: str) -> Charge:
         if self.abilities.intercept:
             raise Refused(self.abilities.intercept)
-        return await self._intercepts.charge(number)
+        return await self._intercepts.charge(number, self._contact)
 
     async def intercept(self, prepared: Prepared) -> InterceptOutcome:
         return await self._intercepts.order(prepared)

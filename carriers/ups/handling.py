@@ -198,10 +198,11 @@ class Intercepts:
         code, message = complaint(response)
         return Eligibility(False, f"UPS answered {response.status_code} {code} {message}".strip())
 
-    async def charge(self, number: str) -> Charge:
+    async def charge(self, number: str, contact: Contact | None) -> Charge:
         """What it would cost, asked with the addresses that Track knows. Raises Refused, Busy, Away."""
+        asking = _asking(contact)
         (payload,) = await self._tracking.track([number])
-        ends = _ends(payload.body) if payload.status == 200 else None
+        ends = _ends(payload.body, asking) if payload.status == 200 else None
         if ends is None:
             return Charge(None, "UPS prices it between two whole US addresses, and Track does not give them")
         body = {"ratingRequest": [{**ends, "trackInfo": {"interceptOption": RETURN_TO_SENDER}}]}
@@ -269,14 +270,19 @@ def one_z(number: str) -> str:
 
 def _order(kind: str, contact: Contact | None, reason: str | None) -> Json:
     """`specialInstructions` must be there though only a redirection uses it.  # source: facts/ups.md 7.1"""
+    why = {} if reason is None else {"reasonForReturn": reason or OTHER_NON_DELIVERY}
+    return {"requestType": kind, "requesterContactInfo": _asking(contact), **why, "specialInstructions": None}
+
+
+def _asking(contact: Contact | None) -> Json:
+    """Who asks. Raises Refused where nobody is set."""
     digits = "".join(filter(str.isdigit, contact.phone))[:TELEPHONE_DIGITS] if contact else ""
     if contact is None or not contact.name.strip() or not digits:
         raise Refused("UPS wants to know who asks: set UPS_CONTACT_NAME and UPS_CONTACT_PHONE")
-    asking = {"name": contact.name[:NAME], "telephone": f"+{digits}", "displayPhoneNumber": False}
+    asking: Json = {"name": contact.name[:NAME], "telephone": f"+{digits}", "displayPhoneNumber": False}
     if 0 < len(contact.email) <= EMAIL:
         asking["emailAddress"] = contact.email
-    why = {} if reason is None else {"reasonForReturn": reason or OTHER_NON_DELIVERY}
-    return {"requestType": kind, "requesterContactInfo": asking, **why, "specialInstructions": None}
+    return asking
 
 
 def eligibility(body: bytes) -> Eligibility:
@@ -337,7 +343,7 @@ def _decoded(body: bytes) -> _Answer:
     return answer.response or answer
 
 
-def _ends(body: bytes) -> Json | None:
+def _ends(body: bytes, asking: Json) -> Json | None:
     """Where the parcel came from and goes to, as Track knows it; None unless both are whole US addresses."""
     try:
         answer = shapes.parse(body).track_response
@@ -345,11 +351,12 @@ def _ends(body: bytes) -> Json | None:
         return None
     packages = [one for shipment in (answer and answer.shipment) or [] for one in shipment.package or []]
     known = {(one.type or "").upper(): one.address for one in (packages[0].package_address or [])} if packages else {}
-    ends = _rated(known.get("ORIGIN")), _rated(known.get("DESTINATION"))
+    ends = _rated(known.get("ORIGIN"), asking), _rated(known.get("DESTINATION"), asking)
     return {"fromAddress": ends[0], "toAddress": ends[1]} if ends[0] and ends[1] else None
 
 
-def _rated(address: shapes.Address | None) -> Json | None:
+def _rated(address: shapes.Address | None, asking: Json) -> Json | None:
+    """An address to be rated. UPS demands a name and a phone there, which change no price: those of who asks."""
     if address is None:
         return None
     parts = {
@@ -358,6 +365,8 @@ def _rated(address: shapes.Address | None) -> Json | None:
         "state": address.state_province,
         "postalCode": address.postal_code,
         "countryCode": address.country_code or address.country,
+        "firstName": asking["name"],
+        "phoneNumber": asking["telephone"],
     }
     whole = all(parts.values()) and parts["countryCode"] in INTERCEPT_COUNTRIES
     return parts if whole else None

@@ -12,7 +12,8 @@ from carriers.door import Budget, Door, Token, retry_after
 from carriers.usps import faults, shapes
 
 TOKEN_PATH = "/oauth2/v3/token"  # noqa: S105 (a path)
-PAYMENT_PATH = "/payments/v3/payment-authorization"
+PAYMENTS = "payments"  # the API's name in budgets
+PAYMENT_PATH, ACCOUNT_PATH = "/payments/v3/payment-authorization", "/payments/v3/payment-account"
 
 # The spec and live tokens name the same scope differently.  # source: facts/usps.md 1.1
 SYNONYMS = {
@@ -107,7 +108,7 @@ class PaymentDesk:
         """A new authorization; asking twice costs nothing. Raises Refused, Busy, Away."""
         if not self._roles:
             raise Refused("labels need USPS_CRID, USPS_MID and USPS_EPS_ACCOUNT", code="settings")
-        response = await self._door.ask("POST", PAYMENT_PATH, api="payments", json={"roles": self._roles})
+        response = await self._door.ask("POST", PAYMENT_PATH, api=PAYMENTS, json={"roles": self._roles})
         value = _object(response).get("paymentAuthorizationToken")
         if not isinstance(value, str) or not value:
             # source: facts/usps.md 1.2: a refusal was seen with status 200 and no error envelope

@@ -11,25 +11,34 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from carriers import contract, door
 from carriers.contract import (
     Abilities,
-    CarrierError,
+    Address,
+    AddressVerdict,
+    Charge,
     Check,
+    DropOff,
+    Eligibility,
+    InterceptOutcome,
     Label,
     LabelFormat,
     LabelRequest,
     Payload,
+    PickupBooked,
+    PickupRequest,
+    PickupState,
     Prepared,
     PurchaseOutcome,
     Push,
     Readings,
     Recognised,
+    Refused,
+    Rejected,
     Subscribed,
     VoidOutcome,
 )
-from carriers.door import Budget, Door, TokenKeeper
-from carriers.usps import auth, faults, labels, push, reading, shipment, tracking
+from carriers.door import Budget, Circuit, Door, TokenKeeper
+from carriers.usps import auth, faults, handling, labels, places, proving, push, reading, shipment, tracking
 
 SECRET_LENGTH = 32  # source: facts/usps.md 5
-NEEDED_SCOPES = ("tracking", "labels", "payments")
 
 
 class Settings(BaseModel):
@@ -77,6 +86,18 @@ class Settings(BaseModel):
         default=(Decimal(35), Decimal(25), Decimal(12)),
         description="Sides of a return parcel in cm, for returns that state none: USPS prices by size and weight.",
     )
+    return_dates: bool = Field(
+        default=False,
+        description="Ask USPS's older tracking API too for the day on which a waiting parcel goes back: one more call "
+        "for each such parcel and look, and USPS may end that API.",
+    )
+    hazmat_service: int = Field(
+        default=0,
+        ge=0,
+        le=999,
+        description="Extra service under which dangerous goods may be sent, as agreed with USPS (for example 831); "
+        "0 refuses their labels.",
+    )
 
     @field_validator("push_secrets")
     @classmethod
@@ -106,7 +127,8 @@ class Settings(BaseModel):
         """Where pushes go, when everything for it is set."""
         if not (self.listener_url and self.push_secrets and self.admin_email and self.mid):
             return None
-        return push.Listener(self.listener_url, self.push_secrets[0], self.admin_email, self.mid)
+        newest, rotating = self.push_secrets[0], len(self.push_secrets) > 1
+        return push.Listener(self.listener_url, newest, self.admin_email, self.mid, rotating)
 
 
 SETTINGS = {f"USPS_{name.upper()}": name for name in Settings.model_fields}
@@ -114,12 +136,11 @@ SETTINGS = {f"USPS_{name.upper()}": name for name in Settings.model_fields}
 ABILITIES = Abilities(
     batch=tracking.BATCH,
     push_by_number=False,
-    # source: facts/usps.md 6.2
-    intercept="USPS takes no intercept by API: ask for a Package Intercept in the Business Customer Gateway "
-    "(https://gateway.usps.com), or at https://www.usps.com/manage/package-intercept.htm for numbers that do not begin "
-    "with 92 or 93; it costs a fee and is not sure. Undelivered parcels come back by themselves after their hold.",
+    intercept=handling.NO_INTERCEPT,
     void_return=labels.NOT_VOIDED,
-    label_formats=(LabelFormat.PDF, LabelFormat.PNG, LabelFormat.GIF, LabelFormat.ZPL),
+    electronic="USPS mails no label: send it yourself.",
+    qr="",
+    label_formats=(LabelFormat.PDF, LabelFormat.PNG, LabelFormat.GIF, LabelFormat.ZPL, LabelFormat.QR),
     # It has no end, but is suspended and deleted silently: looked at every hour.  # source: facts/usps.md 5
     push_lifetime=timedelta(hours=1),
 )
@@ -136,12 +157,17 @@ class Usps:
         self.settings = settings
         self._http = http
         self._keeper = TokenKeeper(auth.TokenDesk(http, settings.client_id, settings.client_secret, budget).fetch)
-        calls = Door(http, self._keeper, faults.fault, budget)
+        self.circuit = Circuit(self.title)
+        calls = Door(http, self._keeper, faults.fault, budget, circuit=self.circuit)
+        follows = Door(http, self._keeper, tracking.fault, budget, circuit=self.circuit)
         roles = auth.roles(settings.crid, settings.mid, settings.manifest_mid, settings.eps_account)
         self._payment = TokenKeeper(auth.PaymentDesk(calls, roles).fetch)
-        self._tracking = tracking.Tracking(Door(http, self._keeper, tracking.fault, budget))
+        self._tracking = tracking.Tracking(follows, settings.return_dates)
         self._pushes = push.Pushes(calls, settings.listener)
         self._labels = labels.Labels(calls, self._payment)
+        self._pickups = handling.Pickups(calls, settings.admin_email)
+        self._places = places.Places(calls)
+        self._parts = proving.Parts(calls, self._payment, self._pushes, settings.listener, settings.eps_account)
         self._push_secrets = tuple(secret.get_secret_value() for secret in settings.push_secrets)
 
     def read(self, payload: Payload) -> Readings:
@@ -157,10 +183,13 @@ class Usps:
         return f"https://tools.usps.com/go/TrackConfirmAction?tLabels={number}"  # source: facts/usps.md 9
 
     def prepare_label(self, request: LabelRequest) -> Prepared:
-        return shipment.prepare_label(request, self.settings.parcel_cm)
+        return shipment.prepare_label(request, self.settings.parcel_cm, self.settings.hazmat_service)
 
     def prepare_void(self, label_number: str, shipment_id: str) -> Prepared:
-        return shipment.prepare_void(label_number)
+        return shipment.prepare_void(label_number, shipment_id)
+
+    def prepare_intercept(self, number: str, reason: str | None) -> Prepared:
+        raise Refused(handling.NO_INTERCEPT, code="intercept")
 
     async def track(self, numbers: Sequence[str]) -> list[Payload]:
         return await self._tracking.track(numbers)
@@ -177,39 +206,49 @@ class Usps:
     async def void(self, prepared: Prepared) -> VoidOutcome:
         return await self._labels.void(prepared)
 
+    async def reprint(self, number: str, wanted: LabelFormat, *, is_return: bool) -> tuple[Label, ...]:
+        """A label's picture again, by its number: same-day, up to three times. Raises Refused, Busy, Away."""
+        return await self._labels.reprint(number, wanted, is_return=is_return)
+
+    # ------------------------------------------------------------------------------------ turning round: not by any API
+
+    async def intercept_eligibility(self, number: str) -> Eligibility:
+        return Eligibility(False, handling.NO_INTERCEPT)
+
+    async def intercept_charge(self, number: str) -> Charge:
+        return Charge(None, handling.NO_INTERCEPT)
+
+    async def intercept(self, prepared: Prepared) -> InterceptOutcome:
+        return Rejected("intercept", handling.NO_INTERCEPT)
+
+    async def cancel_intercept(self, number: str) -> None:
+        raise Refused(handling.NO_INTERCEPT, code="intercept")
+
+    # ----------------------------------------------------------------------------------------------- pickups and places
+
+    async def book_pickup(self, wanted: PickupRequest) -> PickupBooked:
+        return await self._pickups.book(wanted)
+
+    async def change_pickup(self, confirmation: str, wanted: PickupRequest) -> PickupBooked:
+        """Another day, place or number of parcels. Raises NotFound, Refused, Busy, Away."""
+        return await self._pickups.change(confirmation, wanted)
+
+    async def pickup_state(self, confirmation: str) -> PickupState:
+        return await self._pickups.state(confirmation)
+
+    async def cancel_pickup(self, confirmation: str) -> None:
+        await self._pickups.cancel(confirmation)
+
+    async def drop_offs(self, address: Address, limit: int, prints_labels: bool = False) -> tuple[DropOff, ...]:
+        """Post offices nearby; with `prints_labels`, those that print a label from a code at the counter."""
+        return await self._places.offices(address, limit, places.LABEL_BROKER if prints_labels else "")
+
+    async def check_address(self, address: Address) -> AddressVerdict:
+        return await self._places.check(address)
+
     async def check(self) -> list[Check]:
-        """Credentials, scopes, payment and the subscription, by calls that cost and change nothing."""
-        try:
-            token = await self._keeper.get()
-        except CarrierError as error:
-            return [Check("USPS credentials", False, str(error))]
-        missing = auth.lacking(token.scopes, NEEDED_SCOPES)
-        granted = f"missing: {', '.join(missing)}; ask for them under My Apps" if missing else "tracking and labels"
-        return [
-            Check("USPS credentials", True, f"a token was given by {self.settings.base_url}"),
-            Check("USPS scopes", not missing, granted),
-            await self._check_payment(),
-            await self._check_pushes(),
-        ]
-
-    async def _check_payment(self) -> Check:
-        try:
-            await self._payment.get()
-        except CarrierError as error:
-            return Check("USPS payment", False, str(error))
-        return Check("USPS payment", True, "labels are authorized")
-
-    async def _check_pushes(self) -> Check:
-        if self.settings.listener is None:
-            needed = "USPS_LISTENER_URL, USPS_PUSH_SECRETS, USPS_ADMIN_EMAIL and USPS_MID"
-            return Check("USPS pushes", False, f"not set up, parcels are followed by asking: set {needed}")
-        try:
-            held = await self._pushes.list(self.settings.mid)
-        except CarrierError as error:
-            return Check("USPS pushes", False, str(error))
-        states = ", ".join(str(each.get("status")) for each in held)
-        ok = not held or "ENABLED" in states
-        return Check("USPS pushes", ok, states or "no subscription yet: it is made when the service runs")
+        """Credentials, scopes, products, payment and the subscription, by calls that cost and change nothing."""
+        return await proving.proven(self._parts)
 
     async def aclose(self) -> None:
         await self._http.aclose()

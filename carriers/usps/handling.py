@@ -1,4 +1,4 @@
-"""What can be asked of a USPS parcel under way: collecting it (Carrier Pickup v3). Turning one round it takes by no API.
+"""What can be asked of USPS for a parcel: to collect it (Carrier Pickup v3). To turn one round there is no API.
 
 source: facts/usps.md 6.1, 6.2
 """

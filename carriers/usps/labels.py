@@ -1,4 +1,4 @@
-"""Buys USPS labels, finds them again, prints them again, cancels them; answers are judged strictly: money hangs on it."""
+"""Buys USPS labels, finds, reprints and cancels them; answers are judged strictly, as money hangs on it."""
 
 import asyncio
 import base64

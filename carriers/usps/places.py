@@ -39,8 +39,6 @@ class Places:
     def __init__(self, door: Door) -> None:
         self._door = door
 
-    # ---------------------------------------------------------------------------------------------------------- addresses
-
     async def check(self, address: Address) -> AddressVerdict:
         """What USPS knows of an address; the candidate has its ZIP+4. Raises Refused, Busy, Away."""
         if address.country not in ("US", "", *shipment.TERRITORIES):
@@ -54,8 +52,6 @@ class Places:
                 raise
             return _not_found(error)
         return verdict(address, _object(etags.said(response.content)))
-
-    # ---------------------------------------------------------------------------------------------------------- locations
 
     async def offices(self, address: Address, limit: int, service: str = "") -> tuple[DropOff, ...]:
         """Open post offices near an address, nearest first; with `service`, those that offer it.
@@ -164,9 +160,7 @@ def _hours(services: object) -> Iterator[str]:
     stated = [one for one in _objects(services) if _objects(one.get("hours"))]
     counter = next((one for one in stated if one.get("service") in ("BUSINESS", "RETAIL")), None)
     for day in _objects((counter or next(iter(stated), {})).get("hours")):
-        times = [
-            f"{_clock(one.get('openTime'))}-{_clock(one.get('closeTime'))}" for one in _objects(day.get("times"))
-        ]
+        times = [f"{_clock(one.get('openTime'))}-{_clock(one.get('closeTime'))}" for one in _objects(day.get("times"))]
         yield f"{str(day.get('dayOfWeek') or '').capitalize()[:3]} {', '.join(times) or 'closed'}"
 
 

@@ -179,6 +179,7 @@ def _service(level: str, text: str, days: int, shipped: date) -> Json:
         "deliveryDayOfWeek": f"{delivery:%a}".upper(),
         "nextDayPickupIndicator": "0",
         "saturdayPickupIndicator": "0",
+        "saturdayDeliveryIndicator": "0",
         "guaranteeIndicator": "0",
         "totalTransitDays": days + rest,
         "businessTransitDays": days,

@@ -1,0 +1,29 @@
+"""The purchase rig holds, and breaks on every planted bug."""
+
+import pytest
+
+from proof.purchase import run
+from spending.points import NAMES
+from tests.planted import BUGS
+
+
+@pytest.mark.slow
+async def test_killed_two_hundred_times_nothing_is_paid_twice_and_nothing_lost():
+    """SIGKILL at every named point and at any time: one live paid label or a clean refusal; the naive buyer doubles."""
+    result = await run(kills=200, seed=2)
+    assert result["held"], result
+    assert result["kills"] >= 200 and result["naive_doubles"] > 0 and result["answers_lost_after_charging"] > 0
+    assert {name for name in NAMES if result["kills_at"].get(name)} >= set(NAMES) - RARE, result["kills_at"]
+
+
+RARE = {"void.after_proof", "void.after_intent", "void.after_send", "void.after_settle", "resend.after_intent"}
+"""Points that a purchase comes by only after a carrier's mistake."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+async def test_the_rig_sees_a_planted_bug(bug):
+    """With the bug in the buyer the very same rig says that the promise is broken, and why."""
+    result = await run(kills=24, seed=5, plant=bug, seconds=15)
+    assert not result["held"]
+    assert result["examples"], result
