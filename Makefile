@@ -24,7 +24,8 @@ run: setup ## set everything up and serve on PORT (default 8080) with the simula
 	@$(BIN)/homeward serve --port $(PORT)
 
 test: setup browser check ## set everything up and run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	$(BIN)/python -m pytest -q -m slow
 
 check: setup ## format, lint, strict types, import rules, house rules
 	$(BIN)/ruff format --check .

@@ -6,13 +6,16 @@ from typing import Any
 
 from aiohttp import web
 
+from api import live
 from api.bodies import CAP
 from api.docs_page import docs
 from api.house import House
+from api.look import Looks
 from api.manners import METER, Handler, Meter, manners
 from api.notices import webhooks
 from api.openapi import document
-from api.pages import answering, asking, index
+from api.pages import LOOKS, again, answering, asking, following, index
+from api.papers import label, print_label, print_waybill
 from api.routes import PARAMETERS, ROUTES
 from api.serving import served
 from api.static_files import serve
@@ -37,11 +40,25 @@ def build(house: House) -> web.Application:
     app.router.add_get("/openapi.json", _fixed(json.dumps(described, ensure_ascii=False).encode()))
     app.router.add_get("/docs", docs(described))
     app.router.add_get("/", index)
-    for kind in FollowKind:
-        app.router.add_get(f"/follow/{kind.value}", asking(kind))
-        app.router.add_post(f"/follow/{kind.value}", answering(house, kind))
+    _open_pages(app, house)
     app.router.add_get("/static/{name}", serve)
     return app
+
+
+def _open_pages(app: web.Application, house: House) -> None:
+    """What shoppers open."""
+    looks = app[LOOKS] = Looks(house.terms, house.looks)
+    live.prepare(app)
+    for kind in FollowKind:
+        app.router.add_get(f"/follow/{kind.value}", asking(house, kind))
+        app.router.add_post(f"/follow/{kind.value}", answering(house, kind))
+        app.router.add_get(f"/follow/{kind.value}/now", again(house, kind))
+    app.router.add_get("/follow/events", live.events(house), allow_head=False)
+    app.router.add_get("/follow/link/{token}", following(house))
+    app.router.add_get("/follow/return/label", print_label(house))
+    app.router.add_get("/follow/return/waybill", print_waybill(house))
+    app.router.add_get("/label/{token}", label(house))
+    app.router.add_get("/look/{name}", looks.serve())
 
 
 def runner(app: web.Application) -> web.AppRunner:

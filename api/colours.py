@@ -28,9 +28,7 @@ def contrast(one: str, other: str) -> float:
 
 def mix(one: str, other: str, share: float) -> str:
     """`share` of the other colour in the one."""
-    parts = (
-        round(int(one[n : n + 2], 16) * (1 - share) + int(other[n : n + 2], 16) * share) for n in (1, 3, 5)
-    )
+    parts = (round(int(one[n : n + 2], 16) * (1 - share) + int(other[n : n + 2], 16) * share) for n in (1, 3, 5))
     return "#" + "".join(f"{part:02x}" for part in parts)
 
 

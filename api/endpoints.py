@@ -89,6 +89,18 @@ class DeliveriesQuery(Paged):
 class EndpointOut(Told):
     """An endpoint. Its secret was shown when it was made, and never is again."""
 
+    model_config = Told.model_config | example(
+        {
+            "id": 1,
+            "url": "https://shop.example/webhooks/homeward",
+            "events": ["order.shipped", "parcel.attempt_failed"],
+            "state": "active",
+            "created_at": "2026-03-01T09:00:00Z",
+            "failing_since": None,
+            "old_secret_until": None,
+        }
+    )
+
     id: int
     url: str
     events: list[str]

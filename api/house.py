@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from carriers.contract import Carrier
 from fleet.clocks import Clock
 from fleet.failures import Failures
-from merchants.terms import Terms
+from merchants.terms import SHIPPED, Terms
 from spending.intents import Till
 from store.engine import Store
 from store.migrate import Schema
@@ -52,5 +53,6 @@ class House:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     failures: Failures = field(default_factory=Failures)
     proxies: int = 0
+    looks: Path = SHIPPED  # the terms' folder: logos lie there
     allowed: frozenset[str] = frozenset()  # hosts on private addresses that notices may go to
     refused_lookup_seconds: float = 0.25  # a refused look-up never answers sooner, whatever was wrong with it

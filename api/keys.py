@@ -23,6 +23,7 @@ SCOPES = {
     "returns:read": "read returns",
     "labels:read": "fetch a label: it holds an address and is worth money",
     "webhooks:admin": "register, read and remove webhook endpoints",
+    "links:write": "make and end signed links to the follow pages",
     "ops": "read and acknowledge alerts",
 }
 """What a key may be allowed to do."""

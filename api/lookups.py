@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from api.house import House
 from api.manners import Meter
+from api.sessions import Grant
 from tracker.follow import Follow, FollowKind, ParcelStory, Tier
 from tracker.lookup import Asked, follow_order, follow_return
 
@@ -32,7 +33,7 @@ async def look_up(house: House, question: Question, network: str, meter: Meter) 
     started = time.monotonic()
     name = f"{question.kind.value}:{question.number}"
     allowed = house.failures.allowed(name, network, weak=bool(question.postcode and not question.email))
-    found = await _ask(house, question)
+    found = await _ask(house, question, None)
     if found is None or not allowed:
         house.failures.failed(name, network)
         meter.refused.labels(question.kind.value).inc()
@@ -43,7 +44,13 @@ async def look_up(house: House, question: Question, network: str, meter: Meter) 
     return found if found.tier is Tier.FULL else coarse(found)
 
 
-async def _ask(house: House, question: Question) -> Follow | None:
+async def look_again(house: House, grant: Grant) -> Follow | None:
+    """The story that was opened before, as it is now. Nothing is guessed here, so nothing is counted or locked."""
+    found = await _ask(house, Question(grant.kind, grant.number, merchant=grant.merchant), grant.tier)
+    return found if found is None or found.tier is Tier.FULL else coarse(found)
+
+
+async def _ask(house: House, question: Question, granted: Tier | None) -> Follow | None:
     asked = Asked(
         number=question.number,
         email=question.email,
@@ -53,6 +60,7 @@ async def _ask(house: House, question: Question) -> Follow | None:
         sealer=house.sealer,
         shelf=house.terms,
         couriers=house.carriers,
+        granted=granted,
     )
     follow = follow_order if question.kind is FollowKind.ORDER else follow_return
     return await house.store.read(lambda tx: follow(tx, asked))

@@ -1,27 +1,33 @@
 """The pages shoppers open: rendered here, working without JavaScript, and with no data in an address."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from babel import Locale
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.bodies import read_bytes
 from api.client import network
 from api.house import House
+from api.links import open_link, story_of
+from api.live import version_of
+from api.look import Looks, ShopLook
 from api.lookups import Question, look_up
 from api.manners import METER, REQUEST_ID, Handler, crashed
 from api.problems import Problem
+from api.sessions import LANGUAGE, forget, granted_by, recall, remember, speak
 from api.static_files import FOLDER, address
-from api.words import choose, render, say, write_day, write_moment, write_short_day, write_time
-from tracker.follow import Follow, FollowKind, StepState
+from api.words import catalogues, choose, render, say, write_day, write_moment, write_short_day, write_time
+from tracker.follow import Follow, FollowKind, StepState, Tier
 
 FORM = "application/x-www-form-urlencoded"
 FORM_CAP = 4096
 JUST_NOW = timedelta(minutes=1)
+LOOKS = web.AppKey("looks", Looks)
 
 _LONGEST = {"number": 64, "email": 254, "postcode": 16}
 
@@ -35,8 +41,10 @@ _environment = Environment(
 )
 
 
-def html(template: str, locale: str, status: int = 200, **context: Any) -> web.Response:
-    """A page in a language."""
+def html(
+    template: str, locale: str, status: int = 200, *, here: str = "", look: ShopLook | None = None, **context: Any
+) -> web.Response:
+    """A page in a language. `here` is where the same page is found in another one ("": nowhere)."""
     words: dict[str, Callable[..., str]] = {
         "t": lambda key, **args: render(key, locale, **args),
         "say": partial(say, locale=locale),
@@ -46,10 +54,21 @@ def html(template: str, locale: str, status: int = 200, **context: Any) -> web.R
         "clock": lambda wall: write_time(time.fromisoformat(wall), locale),
         "static": address,
     }
-    text = _environment.get_template(template).render(locale=locale, **words, **context)
-    return web.Response(
-        text=text, status=status, content_type="text/html", charset="utf-8", headers={"Vary": "Accept-Language"}
+    text = _environment.get_template(template).render(
+        locale=locale, here=here, look=look, languages=languages(), **words, **context
     )
+    return web.Response(
+        text=text,
+        status=status,
+        content_type="text/html",
+        charset="utf-8",
+        headers={"Vary": "Accept-Language, Cookie", "Content-Language": locale},
+    )
+
+
+def languages() -> Mapping[str, str]:
+    """Every language we have by what its own speakers call it."""
+    return {name: (Locale.parse(name).display_name or name).capitalize() for name in catalogues()}
 
 
 def _day(at: datetime | date) -> date:
@@ -57,7 +76,18 @@ def _day(at: datetime | date) -> date:
 
 
 def locale_of(request: web.Request) -> str:
+    """The language chosen on a page, before that the browser's."""
+    for chosen in (request.query.get("lang", ""), request.cookies.get(LANGUAGE, "")):
+        if chosen in catalogues():
+            return chosen
     return choose(request.headers.get("Accept-Language", ""))
+
+
+def _spoken(house: House, request: web.Request, response: web.Response) -> web.Response:
+    """The page, and the browser told which language was chosen."""
+    if (chosen := request.query.get("lang", "")) in catalogues():
+        speak(response, request, house, chosen)
+    return response
 
 
 # --------------------------------------------------------------------------------------------------------------- pages
@@ -68,11 +98,11 @@ async def index(request: web.Request) -> web.Response:
     return html("index.html", "en", page="index")
 
 
-def asking(kind: FollowKind) -> Handler:
-    """GET /follow/order and /follow/return: the form."""
+def asking(house: House, kind: FollowKind) -> Handler:
+    """GET /follow/order and /follow/return: the form. `?shop=` shows it as that shop's."""
 
     async def ask(request: web.Request) -> web.Response:
-        return html("ask.html", locale_of(request), page=kind.value, trouble=None, number="")
+        return _spoken(house, request, _form(request, kind))
 
     return ask
 
@@ -92,16 +122,69 @@ def answering(house: House, kind: FollowKind) -> Handler:
     return answer
 
 
+def again(house: House, kind: FollowKind) -> Handler:
+    """GET /follow/order/now and /follow/return/now: the story this browser opened before, as it is now."""
+
+    async def show(request: web.Request) -> web.Response:
+        grant = recall(request, house, kind)
+        follow = await story_of(house, grant) if grant else None
+        if follow is None:
+            response = _form(request, kind, 404, "form.session")
+            forget(response, kind)
+            return response
+        return _spoken(house, request, told(request, house, follow))
+
+    return show
+
+
+def following(house: House) -> Handler:
+    """GET /follow/link/{token}: a signed link becomes a cookie, and leaves the address."""
+
+    async def enter(request: web.Request) -> web.Response:
+        grant = await open_link(house, request.match_info["token"])
+        if grant is None:
+            return _form(request, FollowKind.ORDER, 404, "form.expired")
+        response = web.Response(status=303, headers={"Location": f"/follow/{grant.kind.value}/now"})
+        remember(response, request, house, grant)
+        return response
+
+    return enter
+
+
 async def _answer(house: House, kind: FollowKind, request: web.Request) -> web.Response:
     question = _question(kind, await read_bytes(request, FORM, FORM_CAP))
-    locale = locale_of(request)
     follow = None
     if question.number:
         follow = await look_up(house, question, network(request, house.proxies), request.app[METER])
     if follow is None:
-        trouble = {"title": render("form.refused.title", locale), "text": render("form.refused", locale)}
-        return html("ask.html", locale, 404, page=kind.value, trouble=trouble, number=question.number)
-    return html("story.html", locale, **story(follow, house.clock.now()))
+        return _form(request, kind, 404, "form.refused", number=question.number)
+    response = told(request, house, follow)
+    remember(response, request, house, granted_by(follow))
+    return response
+
+
+def told(request: web.Request, house: House, follow: Follow) -> web.Response:
+    """The story as a page."""
+    page = follow.kind.value
+    look = request.app[LOOKS].of(follow.merchant)
+    papers = papers_of(house, follow)
+    return html(
+        "story.html",
+        locale_of(request),
+        here=f"/follow/{page}/now",
+        look=look,
+        papers=papers,
+        version=version_of(follow),
+        **story(follow, house.clock.now()),
+    )
+
+
+def papers_of(house: House, follow: Follow) -> tuple[str, ...]:
+    """What a shopper may print now: with a proof, while the label waits to be used."""
+    if follow.kind is not FollowKind.RETURN or follow.tier is not Tier.FULL or follow.state != "label_ready":
+        return ()
+    answer = house.terms[follow.merchant][-1].lost_label.answer if house.terms.get(follow.merchant) else ""
+    return ("label", "waybill") if answer == "waybill" else ("label",)
 
 
 def story(follow: Follow, now: datetime) -> dict[str, Any]:
@@ -117,10 +200,22 @@ def story(follow: Follow, now: datetime) -> dict[str, Any]:
 
 def broken(request: web.Request, kind: FollowKind, status: int) -> web.Response:
     """The form with an apology."""
+    return _form(request, kind, status, "form.broken", request_id=request[REQUEST_ID])
+
+
+def sorry(request: web.Request, kind: FollowKind, key: str) -> web.Response:
+    """The form with a word about why: `<key>.title` and `<key>`."""
+    return _form(request, kind, 404, key)
+
+
+def _form(
+    request: web.Request, kind: FollowKind, status: int = 200, key: str = "", *, number: str = "", **args: str
+) -> web.Response:
     locale = locale_of(request)
-    text = render("form.broken", locale, request_id=request[REQUEST_ID])
-    trouble = {"title": render("form.broken.title", locale), "text": text}
-    return html("ask.html", locale, status, page=kind.value, trouble=trouble, number="")
+    trouble = {"title": render(f"{key}.title", locale), "text": render(key, locale, **args)} if key else None
+    look = request.app[LOOKS].of(request.query.get("shop", ""))
+    here = f"/follow/{kind.value}"
+    return html("ask.html", locale, status, here=here, look=look, page=kind.value, trouble=trouble, number=number)
 
 
 def _question(kind: FollowKind, body: bytes) -> Question:

@@ -44,6 +44,7 @@ CODES: Mapping[str, Sort] = {
     "label_unknown": Sort(404, "There is no label in this format"),
     "alert_unknown": Sort(404, "No such alert"),
     "endpoint_unknown": Sort(404, "No such endpoint"),
+    "link_unknown": Sort(404, "No such link"),
     "notice_unknown": Sort(422, "No such notice"),
     "endpoint_exists": Sort(409, "This URL is an endpoint already"),
     "lookup_refused": Sort(404, "Nothing is found for these details"),

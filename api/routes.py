@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from api import alerts, endpoints, follow, health, inbound, orders, parcels, returns
+from api import alerts, endpoints, follow, health, inbound, links, orders, parcels, returns
 from api.cursors import Paged
 from api.route import AnyRoute, Nothing, Reply, Route
 
@@ -39,6 +39,7 @@ PARAMETERS = {
     "number": Parameter(r"[A-Za-z0-9 -]{4,64}", "A tracking number", "1Z5338FF0107231059"),
     "alert_id": Parameter(_ROW, "An alert's id", "5"),
     "endpoint_id": Parameter(_ROW, "An endpoint's id", "1"),
+    "link_id": Parameter(_ROW, "A link's id", "7"),
 }
 
 _SHIP_ERRORS = (
@@ -231,6 +232,34 @@ ROUTES: tuple[AnyRoute, ...] = (
         Nothing,
         follow.FollowReturnIn,
         errors=("lookup_refused",),
+    ),
+    Route(
+        "make_link",
+        "POST",
+        "/v1/links",
+        links.make,
+        "A signed link to the follow page of one order or return",
+        "follow",
+        {201: Reply("Made. The address is shown this once.", links.LinkMade)},
+        Nothing,
+        links.LinkIn,
+        scope="links:write",
+        errors=("order_not_found", "return_not_found"),
+        description="Whoever opens it sees the detail, without typing anything. It ends 30 days after the journey "
+        "ended; locks on guessing never touch it.",
+    ),
+    Route(
+        "revoke_link",
+        "DELETE",
+        "/v1/links/{link_id}",
+        links.revoke,
+        "End a signed link, also where it is open in a browser",
+        "follow",
+        {204: Reply("It opens nothing any more.")},
+        Nothing,
+        Nothing,
+        scope="links:write",
+        errors=("link_unknown",),
     ),
     # ---- what ops see
     Route(

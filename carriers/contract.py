@@ -10,7 +10,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -212,8 +212,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         return f"{self.code or '~' + _plain(self.words).replace(' ', '-')}@{when}"
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """What a payload says of a number without it being an event.
 
     `newest` is the instant of the newest event for this number in the same payload: what is told is ordered by it and
@@ -237,7 +236,7 @@ class Told:
     express: bool | None = None
     status: str = ""  # the latest numeric or category status, for display only
     warnings: tuple[str, ...] = ()
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

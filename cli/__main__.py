@@ -21,6 +21,8 @@ labels_app = typer.Typer(help="Labels: what was bought and paid, and the switch.
 app.add_typer(keys_app, name="keys")
 app.add_typer(labels_app, name="labels")
 app.add_typer(terms_app, name="terms")
+webhooks_app = typer.Typer(help="Where notices go: endpoints, deliveries, replay.", no_args_is_help=True)
+app.add_typer(webhooks_app, name="webhooks")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on.")]
@@ -283,6 +285,32 @@ def labels_close(
 def labels_prove(carrier: str, as_json: Json = False, data: Data = None) -> None:
     """SPENDS: buy one label, send the same bytes again, and remember whether the carrier knew our key."""
     _call({"do": "labels.prove", "carrier": carrier}, as_json, data)
+
+
+@webhooks_app.command("list")
+def webhooks_list(as_json: Json = False, data: Data = None) -> None:
+    """List the endpoints: state, since when nothing arrives, what is owed to each."""
+    _call({"do": "webhooks.list"}, as_json, data)
+
+
+@webhooks_app.command("replay")
+def webhooks_replay(
+    endpoint: Annotated[int, typer.Argument(help="The endpoint's id, as `homeward webhooks list` shows it.")],
+    since: Annotated[str, typer.Option(help="Everything said since this RFC 3339 instant.")] = "",
+    id: Annotated[str, typer.Option("--id", help="One notice, by its webhook-id (msg_...).")] = "",
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Send notices again, under the same ids and with the same bytes."""
+    if bool(since) == bool(id):
+        _fail("either --since or --id is expected")
+    _call({"do": "webhooks.replay", "endpoint": endpoint, "since": since, "id": id}, as_json, data)
+
+
+@webhooks_app.command("resume")
+def webhooks_resume(endpoint: int, data: Data = None) -> None:
+    """Send to a paused or disabled endpoint again: everything that was held goes out at once."""
+    _call({"do": "webhooks.resume", "endpoint": endpoint}, False, data)
 
 
 def _call(call: dict[str, Any], as_json: bool, data: Path | None) -> None:

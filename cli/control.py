@@ -11,6 +11,7 @@ from api.keys import SCOPES, issue
 from cli.labels import labels_call
 from cli.ledgering import ledger_call
 from cli.settings import Settings, environment, sealing_key
+from cli.webhooks import webhooks_call
 from cli.wiring import Parts, has_credentials, open_parts, street_environment
 from fleet.clocks import text
 from store.engine import SQLITE, Store, open_store
@@ -20,7 +21,7 @@ from store.sealing import Sealer
 
 SOCKET = "control.sock"
 Room = Callable[[Parts, Mapping[str, Any]], Awaitable[dict[str, Any]]]
-ROOMS: Mapping[str, Room] = {"labels": labels_call, "ledger": ledger_call}
+ROOMS: Mapping[str, Room] = {"labels": labels_call, "ledger": ledger_call, "webhooks": webhooks_call}
 """Commands that need carriers or the ledger, by the word before their dot."""
 _LONGEST = 1 << 26
 

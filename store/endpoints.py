@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NewType
 
 import msgspec
-from sqlalchemy import BigInteger, Select, Text, and_, bindparam, case, delete, insert, select, update
+from sqlalchemy import BigInteger, Select, Text, and_, bindparam, case, delete, func, insert, select, update
 
 from fleet.clocks import from_us, to_us
 from store.engine import Row, Tx
@@ -387,6 +387,18 @@ _LISTINGS = {
     (False, True): _listing(_IN_STATE),
     (True, True): _listing(_OF_ENDPOINT, _IN_STATE),
 }
+
+
+_OWED = statement(
+    select(deliveries.c.endpoint_id, func.count().label("owed"), func.min(deliveries.c.next_us).label("next_us"))
+    .where(deliveries.c.state == "due")
+    .group_by(deliveries.c.endpoint_id)
+)
+
+
+async def count_owed(tx: Tx) -> Sequence[Row]:
+    """For each endpoint with something due or held: endpoint_id, owed (how many), next_us (the first)."""
+    return await tx.all(_OWED)
 
 
 async def list_deliveries(

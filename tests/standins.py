@@ -89,6 +89,21 @@ FILE_FAULTS = (
         r"ServiceDateOption: '0[123]' is too long",
         "one sign by its length, two by the values that it names",
     ),
+    Deviation(
+        "ups/Pickup.yaml", r"PickupDate: '\d{8}' is too long", "four signs by its length, eight by the format it names"
+    ),
+    Deviation("ups/Pickup.yaml", r"TotalWeight/Weight: .* is too short", "facts/ups.md 0: as long as it needs to be"),
+    Deviation(
+        "ups/Locator.yaml", r"RequestAction: 'Locator' is too short", "thirteen signs, and the one value has seven"
+    ),
+    Deviation(
+        UPS_SHIP,
+        r"LabelRecoveryRequest: '(TrackingNumbers|ReferenceValues)' is a required property",
+        "facts/ups.md 3.2: both are marked required, and only one of them can be sent",
+    ),
+    Deviation(
+        UPS_SHIP, r"LabelImageFormat/Code: '(PDF|GIF|ZPL)' is too short", "four signs, and the values have three"
+    ),
 )
 NULLS = r"(event(City|State|ZIPCode|ZIP|Country)|GMTTimestamp|GMTOffset): None (is not of type|for not nullable)"
 DEVIATIONS = (

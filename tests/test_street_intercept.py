@@ -51,7 +51,7 @@ async def codes(caller: Caller, number: str) -> list[str]:
 
 
 async def test_a_parcel_sent_back_turns_at_once_comes_home_and_is_paid_when_it_turns() -> None:
-    """Source: facts/ups.md 7.4: 78, H6 or O1, then CS or I1, then home. The truth says who wanted it and where it is."""
+    """Source: facts/ups.md 7.4: 78, H6 or O1, then CS or I1, then home. The truth says who wanted it."""
     async with street() as (town, caller):
         parcel = under_way(town)
         assert (await may(caller, parcel.number) or {})["createEligibility"] == "ELIGIBLE"

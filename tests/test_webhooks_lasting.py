@@ -128,10 +128,10 @@ async def test_a_person_resumes(store: Store, receiver: Receiver, http: httpx.As
 
 
 async def test_two_secrets_sign_for_a_day(store: Store, receiver: Receiver, http: httpx.AsyncClient) -> None:
-    """After a rotation the old and the new secret both verify what comes, for 24 hours; then the new one alone."""
+    """After a rotation the old and the new secret both verify what comes, until its time; then the new one alone."""
     now = Hands()
     number = await listen(store, receiver.url)
-    until = now() + timedelta(hours=24)
+    until = now() + timedelta(minutes=1)
     assert await store.write(
         lambda tx: shelf.rotate_secret(tx, number, new=SEALER.seal(NEWER.encode()), old_until=until)
     )
@@ -140,13 +140,13 @@ async def test_two_secrets_sign_for_a_day(store: Store, receiver: Receiver, http
     await deliver(store, SEALER, http, now)
     _, headers, content = receiver.got[-1]
     assert Webhook(SECRET).verify(content, headers) == Webhook(NEWER).verify(content, headers)
-    now.ahead += timedelta(hours=24, minutes=1)
+    now.ahead += timedelta(minutes=2)
     await tell(store, "b")
     await spread(store, now)
     await deliver(store, SEALER, http, now)
     _, headers, content = receiver.got[-1]
     assert headers["webhook-signature"].count("v1,") == 1
-    with pytest.raises(WebhookVerificationError, match="signature"):
+    with pytest.raises(WebhookVerificationError, match="No matching"):
         Webhook(SECRET).verify(content, headers)
 
 

@@ -1,0 +1,89 @@
+"""Live updates: a stream of server-sent events that says when a story changed, never what it says."""
+
+import asyncio
+import hashlib
+import time
+
+from aiohttp import web
+
+from api.follow import told
+from api.house import House
+from api.links import story_of
+from api.manners import ALWAYS, Handler
+from api.sessions import Grant, recall
+from api.words import FALLBACK
+from tracker.follow import Follow, FollowKind
+
+EVERY = 2.0
+"""Seconds between looks at the cached rows."""
+STILL_HERE = 15.0
+LONGEST = 15 * 60.0
+"""Seconds until a stream ends by itself; the browser opens another."""
+MOST = 500
+"""Streams at once in this process; whoever is turned away still has the page."""
+
+CLOSING = web.AppKey("closing", asyncio.Event)
+STREAMS = web.AppKey("streams", set[object])
+
+
+def prepare(app: web.Application) -> None:
+    """What streams need: a place to be counted, and the news that the doors close."""
+    app[STREAMS] = set()
+    app[CLOSING] = asyncio.Event()
+
+    async def close(app: web.Application) -> None:
+        app[CLOSING].set()
+
+    app.on_shutdown.append(close)
+
+
+def version_of(follow: Follow) -> str:
+    """A story's version: another one when anything that is shown changed."""
+    return hashlib.sha256(told(follow, FALLBACK).model_dump_json().encode()).hexdigest()[:16]
+
+
+def events(house: House) -> Handler:
+    """GET /follow/events?page=order|return, for the story that this browser's cookie opens."""
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        page = request.query.get("page", "")
+        grant = recall(request, house, FollowKind(page)) if page in set(FollowKind) else None
+        if grant is None or len(request.app[STREAMS]) >= MOST:
+            return web.Response(status=204)  # EventSource does not come back after this
+        mark = object()
+        request.app[STREAMS].add(mark)
+        try:
+            return await _stream(house, request, grant)
+        finally:
+            request.app[STREAMS].discard(mark)
+
+    return stream
+
+
+async def _stream(house: House, request: web.Request, grant: Grant) -> web.StreamResponse:
+    response = web.StreamResponse(headers={**ALWAYS, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"})
+    await response.prepare(request)
+    ends, spoke, version = time.monotonic() + LONGEST, time.monotonic(), ""
+    try:
+        while time.monotonic() < ends and not request.app[CLOSING].is_set():
+            follow = await story_of(house, grant)
+            if follow is None:
+                break
+            if (now := version_of(follow)) != version:
+                version, spoke = now, time.monotonic()
+                await response.write(f"event: story\ndata: {version}\n\n".encode())
+            elif time.monotonic() - spoke > STILL_HERE:
+                spoke = time.monotonic()
+                await response.write(b": still here\n\n")
+            await _pause(request.app[CLOSING])
+    except (ConnectionError, asyncio.CancelledError):
+        pass  # the reader has left
+    return response
+
+
+async def _pause(closing: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(EVERY):
+            await closing.wait()
+    except TimeoutError:
+        return
