@@ -338,6 +338,13 @@ def _endpoint_paused(notice: Notice) -> tuple[Decision, ...]:
     return (_raise(notice, f"{notice.subject}/paused", "endpoint_paused", Severity.WARNING, title, action),)
 
 
+def _sweep_failed(notice: Notice) -> tuple[Decision, ...]:
+    sweep = notice.data.get("sweep", "a sweep")
+    title = f"The work loop's sweep {sweep} failed ({notice.data.get('error', 'unknown error')})"
+    action = "It is tried again at its next turn. If this stays, look into the log for the error and tell the makers."
+    return (_raise(notice, f"sweep/{sweep}", "sweep_failed", Severity.WARNING, title, action),)
+
+
 def _push_silent(notice: Notice) -> tuple[Decision, ...]:
     about = f"carrier:{notice.data.get('carrier', '')}"
     title = f"{notice.data.get('carrier', 'a carrier')} pushes nothing while polls bring news"
@@ -454,6 +461,7 @@ _RULES: Mapping[str, Callable[[Notice], tuple[Decision, ...]]] = {
     "ops.endpoint_gone": _endpoint_gone,
     "ops.endpoint_paused": _endpoint_paused,
     "ops.endpoint_back": _subject_over,
+    "ops.sweep_failed": _sweep_failed,
     "ops.push_silent": _push_silent,
     "ops.push_heard": _push_heard,
 }

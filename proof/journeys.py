@@ -89,7 +89,7 @@ def walk(seed: int, first: int, count: int) -> Tally:
     feeds, tally = Feeds(), Tally()
     for serial in range(first, first + count):
         dice = Random(f"{seed}/{serial}")
-        parcel = _parcel(feeds, serial, dice)
+        parcel = set_out(feeds, serial, dice)
         payloads = feed(feeds, parcel, dice)
         concluded = judge(payloads, shipment(parcel, places=dice.random() < 0.7), parcel.telling.ends_at)
         (truth,) = (each for each in feeds.town.record() if each["number"] == parcel.number)
@@ -108,7 +108,7 @@ def walk(seed: int, first: int, count: int) -> Tally:
     return tally
 
 
-def _parcel(feeds: Feeds, serial: int, dice: Random) -> Parcel:
+def set_out(feeds: Feeds, serial: int, dice: Random) -> Parcel:
     """Even serials take a scripted journey, odd ones the variants in turn; everything else is chance."""
     variant = variants()[serial // 2 % len(variants())] if serial % 2 else None
     carrier, name = (variant.carrier, variant.journey) if variant else dice.choice(list(JOURNEYS))

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -107,11 +108,16 @@ class Buyer:
         return not await self.till.store.read(self._is_open)
 
     async def _settle(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while await self.till.store.read(self._is_open):
-                    await self._sweep_once()
-                    await asyncio.sleep(0.02)
+        """Sweep until nothing is open, or nothing has changed for so long."""
+        before, since = "", time.monotonic()
+        while await self.till.store.read(self._is_open):
+            await self._sweep_once()
+            now = repr(await self.till.store.read(_stand))
+            if now != before:
+                before, since = now, time.monotonic()
+            if time.monotonic() - since > seconds:
+                return
+            await asyncio.sleep(0.02)
 
     async def _want(self, first: int, until: int) -> None:
         """The callers: each asks for its return until it is answered, under the same key."""
@@ -158,6 +164,10 @@ class Buyer:
         odd = [await labels_in(tx, state, 1 << 62, 1) for state in ("surplus", "voiding")]
         ended = await ended_purchases(tx, "label", 1)
         return bool(states & {"PLANNED", "SENDING", "UNKNOWN"}) or any(odd) or bool(ended)
+
+
+async def _stand(tx: Tx) -> list[list[tuple[str, ...]]]:
+    return [[tuple(map(str, row)) for row in rows] for rows in await counts(tx)]
 
 
 def asked(wish: int) -> Asked:

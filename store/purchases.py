@@ -50,7 +50,7 @@ _DUE = statement(
             and_(purchases.c.state == "SENDING", purchases.c.lease_us < bindparam("real_now")),
         )
     )
-    .order_by(purchases.c.created_us)
+    .order_by(func.coalesce(purchases.c.next_us, purchases.c.lease_us), purchases.c.id)  # nobody waits for ever
     .limit(bindparam("limit"))
 )
 _ENDED = statement(

@@ -152,3 +152,10 @@ def test_odd_data_is_judged_or_reported_as_such(type: str, data: dict[str, Any])
     """Data that is not as agreed ends in a decision or in an error that the desk catches, never in anything else."""
     with suppress(KeyError, TypeError, ValueError, AttributeError):
         decide(Notice("parcel:7", "n", type, AT, data))
+
+
+def test_a_failed_sweep_is_one_alert_with_what_to_do() -> None:
+    """The scheduler would swallow it: ops hear which sweep and which error, however often it fails."""
+    first = raised("ops.sweep_failed", "service", sweep="deliver", error="OSError")
+    again = raised("ops.sweep_failed", "service", sweep="deliver", error="TimeoutError")
+    assert first.key == again.key and "deliver" in first.title and first.action

@@ -1,17 +1,17 @@
-"""A label that is one too many is voided only on proof, as a purchase of its own; bytes and money are kept and purged."""
+"""A label that is one too many is voided only on proof, as a purchase of its own; its bytes and money are kept."""
 
 from dataclasses import replace
 
 import pytest
 
-from carriers.contract import Abilities, LabelFormat
+from carriers.contract import Abilities, Bought, LabelFormat
 from spending.buying import buy, keep
-from spending.intents import claim_of, hand_over, state_of
+from spending.intents import claim_of, hand_over, new_purchase_id, state_of
 from spending.machine import LabelState, Proof, State, is_paper, may_void, sort_labels
 from spending.reconciling import accept, close, reconcile, reconcile_now, refuse, shown
 from spending.replays import prove
 from spending.resolving import resolve
-from spending.voiding import void_surplus
+from spending.voiding import void, void_surplus
 from store.outbox import said_about
 from store.purchases import documents_of, find_purchase, label_by_number, labels_of, money_of, purge_void_documents
 from tests.selling import Seller, label
@@ -85,7 +85,7 @@ async def test_nothing_is_voided_while_the_carrier_does_not_show_the_live_one(st
 @pytest.mark.parametrize("script", [["lose"], ["drop", "unreached"], ["drop", "drop", "drop"]])
 async def test_a_void_whose_end_is_unknown_is_sent_again_until_it_is_known(store, script):
     """Voiding twice is safe: no answer, no connection, and it is void in the end, with one refund."""
-    till, hands, seller, id, _, surplus = await doubled(store, voids=script)
+    till, hands, seller, id, _, surplus = await doubled(store, voids=[*script])
     await sweep(till, hands, 3600)
     assert surplus in seller.voided and len(seller.asked_void) == len(script) + 1
     assert (await labels(till, id))[1] == (surplus, "voided") and await void_states(till) == {"void.VOIDED": 1}
@@ -101,8 +101,9 @@ async def test_a_void_that_dies_is_taken_up_again(store):
 
     dying = Dies(charges=seller.charges)
     hands.at += 1000
+    row = await store.read(lambda tx: label_by_number(tx, "ups", surplus))
     with pytest.raises(SystemExit):
-        await void_surplus(replace(till, carriers={"ups": dying}))
+        await void(replace(till, carriers={"ups": dying}), row["id"], "one too many")
     assert await void_states(till) == {"void.SENDING": 1}
     await sweep(till, hands, 600)
     assert seller.voided == [surplus] and await void_states(till) == {"void.VOIDED": 1}
@@ -196,22 +197,20 @@ async def test_where_looking_is_refused_the_same_bytes_bring_the_label_if_replay
 
 
 async def test_replay_is_proved_by_one_number_for_the_same_key_twice(store):
-    """One number: a miss is enough to send again, without the quiet time. Two numbers: proved false, the second void."""
+    """One number came of two sends: from now on a miss is enough to send again, without the quiet time."""
 
     class Keyed(Seller):
         async def buy(self, prepared):
             held = [n for reference, n in self.charges if reference == prepared.reference]
             if held and not self.script:
                 self.sent.append(prepared.body)
-                from carriers.contract import Bought
-
                 return Bought(label(held[0]))
             return await super().buy(prepared)
 
     seller, hands = Keyed(), Hands()
     till = till_of(store, seller, hands)
     claim = claim_of(await _row(till, await planned(till, "return:9")), till)
-    replay = await prove(till, replace(claim.intent, id=str(__import__("uuid").uuid4()), subject="proof:1"))
+    replay = await prove(till, replace(claim.intent, id=new_purchase_id(), subject="proof:1"))
     assert replay.proven and len(replay.numbers) == 1
     seller.script, before = ["drop"], len(seller.sent)
     id = await planned(till)

@@ -4,17 +4,34 @@ import asyncio
 import json
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
-from carriers.contract import Away, Bought, Busy, LabelFormat, Money, NotExecuted, Refused, Rejected, Unknown, Voided
+from carriers.contract import (
+    Away,
+    Bought,
+    Busy,
+    CustomsLine,
+    LabelFormat,
+    Money,
+    NotExecuted,
+    Refused,
+    Rejected,
+    Unknown,
+    Voided,
+)
 from carriers.door import Unlimited
 from carriers.ups.connect import Settings, connect
 from carriers.ups.image import upright
@@ -480,3 +497,100 @@ async def test_what_a_void_proves(street: Street, answer: httpx.Response | Excep
     assert type(found) is outcome, found
     assert str(void.calls[0].request.url) == f"{BASE}{VOID}"
     assert (prepared.method, prepared.body, prepared.reference) == ("DELETE", b"", NUMBER)
+
+# ------------------------------------------------------------------------------------------- what else a label can be
+
+SWISS = replace(CUSTOMER, city="Zuerich", postal_code="8001", country="CH")
+COAT = CustomsLine("Wool coat, double-breasted, with horn buttons", 2, Money(Decimal("290"), "EUR"), "6202.11", "IT")
+
+
+def test_a_label_that_ups_mails_asks_for_the_mail_and_the_picture(street: Street) -> None:
+    """ReturnService 8 with its address; the label still comes to us, so that it is stored."""
+    sent = shipment_of(street, electronic_to="canary@example.com")
+    assert sent["ReturnService"] == {"Code": "8"}
+    assert sent["ShipmentServiceOptions"] == {"LabelDelivery": {"EMail": {"EMailAddress": "canary@example.com"}}}
+    assert sent["LabelSpecification"]["LabelImageFormat"] == {"Code": "GIF"} and sent["Request"]["SubVersion"] >= "1707"
+    assert "ShipmentServiceOptions" not in shipment_of(street)
+
+
+def test_a_label_that_goes_out_turns_everybody_round(street: Street) -> None:
+    """Resend and exchange by the same code: no return service, the warehouse sends and pays, our mark is another."""
+    sent = shipment_of(street, ship_from=WAREHOUSE, ship_to=CUSTOMER, is_return=False, ship_day=date(2026, 3, 9))
+    assert "ReturnService" not in sent and sent["ShipmentDate"] == "20260309"
+    assert sent["Shipper"]["Address"] == sent["ShipFrom"]["Address"] and sent["ShipTo"]["Name"] == "A Customer"
+    assert sent["PaymentInformation"]["ShipmentCharge"][0]["BillShipper"] == {"AccountNumber": "A1B2C3"}
+    assert sent["ReferenceNumber"][0] == {"Code": "TN", "Value": REFERENCE}
+
+
+def test_goods_over_a_customs_border_carry_their_form(street: Street) -> None:
+    """A return takes the partial invoice and no other; what goes out an invoice with its day; within the EU nothing."""
+    form = shipment_of(street, ship_from=SWISS, customs=(COAT,))["ShipmentServiceOptions"]["InternationalForms"]
+    assert (form["FormType"], form["ReasonForExport"], form["CurrencyCode"]) == (["05"], "RETURN", "EUR")
+    assert "InvoiceDate" not in form and form["Contacts"]["SoldTo"]["Address"]["CountryCode"] == "IT"
+    assert form["Product"] == [
+        {
+            "Description": ["Wool coat, double-breasted, with ho", "rn buttons"],
+            "CommodityCode": "620211",
+            "OriginCountryCode": "IT",
+            "Unit": {"Number": "2", "Value": "290.00", "UnitOfMeasurement": {"Code": "PCS"}},
+        }
+    ]
+    out = {"ship_from": WAREHOUSE, "ship_to": SWISS, "is_return": False, "customs": (COAT,)}
+    form = shipment_of(street, **out, ship_day=date(2026, 3, 9))["ShipmentServiceOptions"]["InternationalForms"]
+    assert (form["FormType"], form["InvoiceDate"]) == (["01"], "20260309")
+    with pytest.raises(Refused, match="ship_day"):
+        street.ups.prepare_label(request(**out))
+    assert "ShipmentServiceOptions" not in shipment_of(street, customs=(COAT,)), "free circulation needs no form"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"is_dangerous": True}, "dangerous goods"),
+        ({"qr": True}, "no code"),
+        ({"electronic_to": "x" * 50 + "@example.com"}, "50"),
+        ({"electronic_to": "nobody"}, "e-mail"),
+        ({"electronic_to": "a@b.c", "is_return": False}, "returns only"),
+        ({"service": "59"}, "no returns with service 59"),
+        ({"weight_kg": Decimal("70.1")}, "70 kg"),
+        ({"weight_kg": Decimal(0)}, "70 kg"),
+        ({"size_cm": (Decimal(271), Decimal(1), Decimal(1))}, "270 cm"),
+        ({"size_cm": (Decimal(100), Decimal(80), Decimal(40))}, "330 cm"),
+        ({"size_cm": (Decimal(10), Decimal(8), Decimal(0))}, "330 cm"),
+        ({"ship_from": SWISS}, "customs lines"),
+        ({"ship_from": SWISS, "customs": (replace(COAT, commodity_code="12"),)}, "6 to 15"),
+        ({"ship_from": SWISS, "customs": (replace(COAT, quantity=0),)}, "at least one"),
+        ({"ship_from": SWISS, "customs": (COAT, replace(COAT, value=Money(Decimal(1), "CHF")))}, "one currency"),
+        ({"ship_from": replace(CUSTOMER, country="US"), "customs": (COAT,)}, "state"),
+    ],
+)
+def test_what_ups_would_refuse_is_refused_before_any_money(street: Street, changed: dict[str, Any], words: str) -> None:
+    """Each says what is wrong with the request."""
+    with pytest.raises(Refused, match=words):
+        street.ups.prepare_label(request(**changed))
+
+
+def test_a_void_is_possible_where_ups_voids_and_a_local_state_elsewhere() -> None:
+    """US, Puerto Rico and Canada only; elsewhere the ability says what the void then is."""
+    for country in ("US", "PR", "CA"):
+        assert Street(country=country).ups.abilities.void_return == ""
+    assert "void here" in Street(country="IT").ups.abilities.void_return
+
+
+def test_a_longer_picture_is_not_cut_where_there_is_ink() -> None:
+    """What UPS draws beyond 4 by 6 goes away blank, and stays where something is printed."""
+    tall = Image.new("L", (800, 1400), 255)
+    tall.paste(0, (0, 1300, 800, 1310))
+    drawn = BytesIO()
+    tall.save(drawn, "GIF")
+    page = Image.open(BytesIO(upright(drawn.getvalue())[0]))
+    assert page.width * 3 == page.height * 2
+    assert page.point(lambda dot: 255 - dot).getbbox()[3] == 1310
+
+
+def test_the_carriers_import_no_pdf_writer() -> None:
+    """A second and a half of every start went into one; the picture library writes the page."""
+    code = "import sys, carriers.ups.connect, carriers.usps.connect; print([m for m in sys.modules if m == 'fpdf'])"
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"
