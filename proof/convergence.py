@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,13 +31,11 @@ from store.parcels import find_parcel, register_parcel
 from tracker.explain import explained
 from tracker.ledger import Ledger
 from tracker.lifecycle import Shipment, Sighting, Telling, fold
-from tracker.policy import conclude
+from tracker.policy import Conclusion, conclude, verdicts
 
 EXAMPLES, SHARE = 10_000, 200
 ORDERS = 3  # of each example
 LEDGER_EVERY = 50  # one example in so many goes through the ledger as well
-# What is said depends on what was known when: a status passed through, a count taken back. Everything else does not.
-HISTORY = ("status/", "out/attempts_corrected/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +134,7 @@ def _example(feeds: Feeds, serial: int, dice: Random, tally: Tally) -> Example:
     )  # fmt: skip
 
 
-# ----------------------------------------------------------------------------------------------------------- by the fold
+# ---------------------------------------------------------------------------------------------------------- by the fold
 
 
 def _folded(example: Example, dice: Random, tally: Tally) -> None:
@@ -192,18 +190,31 @@ async def _ledgers(folder: Path) -> list[Ledger]:
 
 
 async def _entered(example: Example, ledgers: Sequence[Ledger], dice: Random, tally: Tally) -> None:
-    """Both keep and read the same payloads, each in its own order; what they conclude and what they said is the same."""
+    """Both keep and read the same payloads, each in its own order, and conclude the same; each has said all of it."""
     results = []
     for ledger in ledgers:
         order = [*example.payloads, *dice.choices(example.payloads, k=2)]
         dice.shuffle(order)
         results.append(await _live(ledger, example, order, dice))
     tally.through_ledger += 1
-    (one, said), (other, also_said) = results
+    (one, wrong), (other, also_wrong) = results
     if one != other:
         tally.diverged.append({**_name(example), "by": "ledger", "differs": differences(one, other)})
-    elif said != also_said:
-        tally.diverged.append({**_name(example), "by": "outbox", "differs": sorted(said ^ also_said)})
+    elif wrong or also_wrong:
+        tally.diverged.append({**_name(example), "by": "outbox", "differs": sorted(wrong | also_wrong)})
+
+
+def unsaid(conclusion: Conclusion, said: set[str]) -> set[str]:
+    """What is wrong with what was said, now that everything is known.
+
+    Said must be all that the conclusion tells. What was said on the way and is no longer so depends on the order in
+    which things became known; an attempt that is no longer counted must have been taken back.
+    """
+    due = {verdict.name for verdict in verdicts(conclusion, ("", ""))}
+    wrong = {f"never said: {name}" for name in due - said}
+    taken_back = any(name.startswith("out/attempts_corrected/") for name in said)
+    gone = {name for name in said - due if name.startswith("out/attempt/")}
+    return wrong | {f"not taken back: {name}" for name in gone if not taken_back}
 
 
 async def _live(ledger: Ledger, example: Example, order: Sequence[Payload], dice: Random) -> tuple[bytes, set[str]]:
@@ -224,8 +235,10 @@ async def _live(ledger: Ledger, example: Example, order: Sequence[Payload], dice
 
     async def found(tx: Tx) -> tuple[bytes, set[str]]:
         row = await find_parcel(tx, example.known.carrier, example.known.number)
+        if row is None:
+            return b"", {"no such parcel"}
         said = {each["name"] for each in await said_about(tx, f"parcel:{id}")}
-        return row["conclusion"].encode() if row else b"{}", {name for name in said if not name.startswith(HISTORY)}
+        return row["conclusion"].encode(), unsaid(await ledger.conclusion(tx, row, example.now), said)
 
     return await ledger.store.read(found)
 
@@ -287,6 +300,6 @@ def _alter(told: Any, dice: Random) -> None:
         if isinstance(each, (dict, list)):
             _alter(each, dice)
     if isinstance(told, dict):
-        for name in told.keys() & _OTHER.keys():
+        for name in sorted(told.keys() & _OTHER.keys()):
             if not isinstance(told[name], (dict, list)) and dice.random() < 0.3:
                 told[name] = dice.choice(_OTHER[name])

@@ -166,8 +166,12 @@ class Buyer:
         return bool(states & {"PLANNED", "SENDING", "UNKNOWN"}) or any(odd) or bool(ended)
 
 
-async def _stand(tx: Tx) -> list[list[tuple[str, ...]]]:
-    return [[tuple(map(str, row)) for row in rows] for rows in await counts(tx)]
+async def _stand(tx: Tx) -> list[str]:
+    """How many of each are in which state: whether anything has changed."""
+    purchases, labels = await counts(tx)
+    return [f"{row['operation']} {row['state']} {row['n']}" for row in purchases] + [
+        f"{row['state']} {row['n']}" for row in labels
+    ]
 
 
 def asked(wish: int) -> Asked:

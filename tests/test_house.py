@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from alerts.ladder import _RULES
 from cli.settings import _NAMES
 
 ROOT = Path(__file__).parent.parent
@@ -124,3 +125,9 @@ def test_no_path_of_a_machine_is_in_the_house() -> None:
         and mark in f.read_text(errors="ignore")
     ]
     assert found == []
+
+
+def test_whatever_ops_are_told_has_a_step_on_the_ladder() -> None:
+    """Every internal notice that the code says becomes an alert, or clears one."""
+    said = {word for file in CODE for word in re.findall(r'type="(ops\.[a-z_]+)"', file.read_text())}
+    assert said and said - set(_RULES) == set()

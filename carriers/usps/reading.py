@@ -218,22 +218,28 @@ def _found(number: str, item: Item, scans: Sequence[Scan]) -> _Found:
 # --------------------------------------------------------------------------------------------------------------- told
 
 
-def _estimate(item: Item) -> tuple[str, date] | None:
-    """What USPS expects, by the field that says it: expected, then predicted, then guaranteed."""
-    new = item.expectation or NOTHING
-    candidates = (
-        ("deliveryDateExpectation.expectedDeliveryDate", new.expected),
-        ("expectedDeliveryTimeStamp", item.expected_v3),
-        ("expectedDeliveryDate", item.expected_summary),
-        ("deliveryDateExpectation.predictedDeliveryDate", new.predicted),
-        ("predictedDeliveryDate", item.predicted_v3),
-        ("predictedDeliveryTimeStamp", item.predicted_old),
-        ("deliveryDateExpectation.guaranteedDeliveryDate", new.guaranteed),
-        ("guaranteedDeliveryTimeStamp", item.guaranteed_v3),
-        ("guaranteedDeliveryDate", item.guaranteed_summary),
+# What USPS expects, by the field that says it: expected, then predicted, then guaranteed.
+_EXPECTATIONS = tuple(
+    (name, is_new, attrgetter(field))
+    for name, is_new, field in (
+        ("deliveryDateExpectation.expectedDeliveryDate", True, "expected"),
+        ("expectedDeliveryTimeStamp", False, "expected_v3"),
+        ("expectedDeliveryDate", False, "expected_summary"),
+        ("deliveryDateExpectation.predictedDeliveryDate", True, "predicted"),
+        ("predictedDeliveryDate", False, "predicted_v3"),
+        ("predictedDeliveryTimeStamp", False, "predicted_old"),
+        ("deliveryDateExpectation.guaranteedDeliveryDate", True, "guaranteed"),
+        ("guaranteedDeliveryTimeStamp", False, "guaranteed_v3"),
+        ("guaranteedDeliveryDate", False, "guaranteed_summary"),
     )
-    for name, text in candidates:
-        if text and (found := wording.day(text)):
+)
+
+
+def _estimate(item: Item) -> tuple[str, date] | None:
+    """What USPS expects, and the field that says it; the first that holds a date."""
+    new = item.expectation or NOTHING
+    for name, is_new, said in _EXPECTATIONS:
+        if (text := said(new if is_new else item)) and (found := wording.day(text)):
             return name, found
     return None
 
@@ -260,6 +266,8 @@ def _return_by(item: Item, found: _Found, newest: Event | None) -> tuple[str, da
 
 
 def _alternates(item: Item, number: str) -> tuple[str, ...]:
+    if not (item.associated or item.original or item.other_label):
+        return ()
     others = [_number(text) for text in (item.associated, item.original, item.other_label) if text]
     return tuple(dict.fromkeys(each for each in others if each and each != number))
 
@@ -322,8 +330,13 @@ def _is_missing(item: Item) -> bool:
 
 def _number(text: str | None) -> str:
     """The number as we write it: USPS answers with what it was asked, at times with the routing prefix."""
-    if not text or numbers.IMPB.fullmatch(text):
+    if not text or (len(text) == 22 and text.isascii() and text.isdecimal()):  # nothing in it to tidy
         return text or ""
+    return _tidied(text)
+
+
+@lru_cache(maxsize=4096)
+def _tidied(text: str) -> str:
     return re.sub(r"[^0-9A-Z]", "", numbers.tidy(text))
 
 
@@ -359,7 +372,7 @@ def read(payload: Payload) -> Readings:
             told.append(said)
     if items and not told:
         raise Unreadable("nothing in it names a tracking number")
-    if asked:
+    if asked and [each.number for each in told] != [*asked]:
         mentioned = {each.number for each in told}
         absent = ("the answer does not mention this number",)
         told += [Told(number, found=False, warnings=absent) for number in asked if number not in mentioned]
