@@ -60,7 +60,7 @@ Data: TypeAlias = Mapping[str, Any]
 OVER_WHEN_SEEN = frozenset(
     {
         "unreadable", "unknown_code", "push_forged", "endpoint_gone", "bounced", "not_understood", "spend_cap",
-        "label_used", "label_ghost", "label_price",
+        "label_used", "label_ghost", "label_price", "lookups_guessed",
     }
 )  # fmt: skip
 
@@ -236,6 +236,15 @@ def _forged(notice: Notice) -> tuple[Decision, ...]:
     title = f"A push that {notice.data.get('carrier', 'a carrier')} did not send was refused"
     action = "When you just changed the push secret, check it on both sides; else somebody is trying: watch the count."
     return (_raise(notice, key, "push_forged", Severity.WARNING, title, action, about=about),)
+
+
+def _guessed(notice: Notice) -> tuple[Decision, ...]:
+    hour = str(notice.data.get("hour") or f"{notice.at:%Y-%m-%dT%H}")
+    title = "Far more look-ups fail than shoppers make: somebody guesses order numbers from many networks"
+    action = "Postcodes open nothing until it is over; e-mails and signed links still do. Block the networks in front."
+    return (
+        _raise(notice, f"lookups/guessed/{hour}", "lookups_guessed", Severity.CRITICAL, title, action, about="lookups"),
+    )
 
 
 def _purchase_unknown(notice: Notice) -> tuple[Decision, ...]:
@@ -445,6 +454,7 @@ _RULES: Mapping[str, Callable[[Notice], tuple[Decision, ...]]] = {
     "ops.payload_unreadable": _unreadable,
     "ops.unknown_code": _unknown_code,
     "ops.push_forged": _forged,
+    "ops.lookups_guessed": _guessed,
     "ops.purchase_unknown": _purchase_unknown,
     "ops.purchase_settled": _purchase_settled,
     "ops.label_surplus": _surplus,

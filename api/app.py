@@ -1,6 +1,7 @@
 """The doors, put together: one application with every route, the document made from the same table, and the pages."""
 
 import json
+import logging
 from importlib.metadata import version
 from typing import Any
 
@@ -9,11 +10,13 @@ from aiohttp import web
 from api import live
 from api.bodies import CAP
 from api.docs_page import docs
+from api.figures import FIGURES, Figures
 from api.house import House
 from api.look import Looks
 from api.manners import METER, Handler, Meter, manners
 from api.notices import webhooks
 from api.openapi import document
+from api.ops import open_desk
 from api.pages import LOOKS, again, answering, asking, following, index
 from api.papers import label, print_label, print_waybill
 from api.routes import PARAMETERS, ROUTES
@@ -23,13 +26,20 @@ from tracker.follow import FollowKind
 
 # aiohttp counts this from the first moment of a connection, and from each answer to the next whole request head: so it
 # is the deadline for slow heads as well as for idle connections.  # source: design/faults-and-security.md, fault 15
-KEEPALIVE = 12.0
+KEEPALIVE = 10.0
+# After a refusal the rest of a body is read for so long before the socket is closed; aiohttp's own 10 s come on top of
+# the body's deadline.
+LINGER = 2.0
+# A head that cannot be parsed is quoted in aiohttp's own log, secrets and all. Crashes are told by `manners`.
+_UNHEARD = logging.getLogger("api.sockets")
+_UNHEARD.setLevel(logging.CRITICAL)
 
 
 def build(house: House) -> web.Application:
     """Every door of the house."""
     app = web.Application(middlewares=[manners], client_max_size=CAP)
     app[METER] = Meter(house.registry)
+    app[FIGURES] = Figures(house)
     described = described_api()
     for route in ROUTES:
         handler = served(house, route)
@@ -41,6 +51,7 @@ def build(house: House) -> web.Application:
     app.router.add_get("/docs", docs(described))
     app.router.add_get("/", index)
     _open_pages(app, house)
+    open_desk(app, house)
     app.router.add_get("/static/{name}", serve)
     return app
 
@@ -63,7 +74,14 @@ def _open_pages(app: web.Application, house: House) -> None:
 
 def runner(app: web.Application) -> web.AppRunner:
     """The application ready for a site: no access log (ours is allow-listed), and a deadline for slow senders."""
-    return web.AppRunner(app, access_log=None, keepalive_timeout=KEEPALIVE, handle_signals=False)
+    return web.AppRunner(
+        app,
+        access_log=None,
+        logger=_UNHEARD,
+        keepalive_timeout=KEEPALIVE,
+        lingering_time=LINGER,
+        handle_signals=False,
+    )
 
 
 def described_api() -> dict[str, Any]:

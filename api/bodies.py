@@ -49,6 +49,12 @@ def _depth(body: bytes) -> int:
     return deepest
 
 
+def refuse_deep(body: bytes) -> None:
+    """Raise Problem for JSON that is nested too deep, without reading it."""
+    if _depth(body) > DEPTH:
+        raise Problem("malformed_json", f"nested deeper than {DEPTH} levels")
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
@@ -62,8 +68,7 @@ def _refuse_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def parse(body: bytes) -> object:
     """The JSON value. Raises Problem for no JSON, too deep, NaN, a key twice, NUL or half a character."""
-    if _depth(body) > DEPTH:
-        raise Problem("malformed_json", f"nested deeper than {DEPTH} levels")
+    refuse_deep(body)
     try:
         value = json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,10 +1,12 @@
 """Whether the process answers, whether it can do its work, and its figures."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from api.figures import FIGURES
 from api.problems import Problem
 from api.route import Answer, Call, Nothing
 from api.shapes import Told, example
@@ -69,5 +71,8 @@ async def _schema(call: Call[Any, Any]) -> str:
 
 
 async def metrics(call: Call[Nothing, Nothing]) -> Answer:
-    """GET /metrics"""
+    """GET /metrics: what the doors count, and what the database holds where it can be asked."""
+    with suppress(StoreError, TimeoutError, OSError):
+        async with asyncio.timeout(PATIENCE):
+            await call.request.app[FIGURES].refresh()
     return Answer(generate_latest(call.house.registry), content_type=CONTENT_TYPE_LATEST)

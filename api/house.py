@@ -7,6 +7,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from carriers.contract import Carrier
+from fleet.budgets import Budget
 from fleet.clocks import Clock
 from fleet.failures import Failures
 from merchants.terms import SHIPPED, Terms
@@ -50,9 +51,11 @@ class House:
     wake: Callable[[], None] = _nobody_sleeps
     alive: Callable[[], Mapping[str, bool]] = _nothing_runs
     schema: Callable[[], Awaitable[Schema]] = _as_at_the_start
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     failures: Failures = field(default_factory=Failures)
     proxies: int = 0
+    desk_header: str = ""  # with a user's name, set by a trusted reverse proxy: opens the ops desk without a key
     looks: Path = SHIPPED  # the terms' folder: logos lie there
     allowed: frozenset[str] = frozenset()  # hosts on private addresses that notices may go to
     refused_lookup_seconds: float = 0.25  # a refused look-up never answers sooner, whatever was wrong with it

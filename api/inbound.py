@@ -2,12 +2,14 @@
 
 from datetime import UTC, datetime
 
-from api.bodies import read_bytes
+from aiohttp import web
+
+from api.bodies import read_bytes, refuse_deep
 from api.problems import Problem
 from api.route import Answer, Call, Nothing
 from api.shapes import Told, example
 from carriers.contract import Push
-from webhooks.inbound import BODY_LIMIT, receive
+from webhooks.inbound import NotATokenCall, grant, receive
 
 
 class TakenOut(Told):
@@ -18,20 +20,23 @@ class TakenOut(Told):
     kept: bool = True
 
 
+FORM_LIMIT = 4 * 1024
 _REFUSALS = {401: "push_refused", 404: "carrier_unknown", 413: "body_too_large"}
 
 
 async def push(call: Call[Nothing, Nothing]) -> Answer:
     """POST /webhooks/{carrier}"""
-    house = call.house
-    body = await read_bytes(call.request, "application/json", BODY_LIMIT)
-    headers = {name.lower(): value for name, value in call.request.headers.items()}
+    house, name = call.house, call.path["carrier"]
+    if name not in house.carriers:
+        raise Problem("carrier_unknown")
+    body = await read_bytes(call.request, "application/json", house.carriers[name].abilities.push_limit)
+    refuse_deep(body)
     status = await receive(
         house.store,
         house.ledger,
         house.carriers,
-        call.path["carrier"],
-        Push(headers, body),
+        name,
+        Push(_headers(call.request), body),
         now=house.clock.now(),
         real_now=datetime.now(UTC),
         wake=house.wake,
@@ -39,3 +44,29 @@ async def push(call: Call[Nothing, Nothing]) -> Answer:
     if status != 200:
         raise Problem(_REFUSALS[status])
     return Answer(TakenOut())
+
+
+async def token(call: Call[Nothing, Nothing]) -> Answer:
+    """POST /webhooks/{carrier}/token"""
+    house = call.house
+    asked = await read_bytes(call.request, "application/x-www-form-urlencoded", FORM_LIMIT)
+    try:
+        granted = await grant(
+            house.store,
+            house.carriers,
+            call.path["carrier"],
+            Push(_headers(call.request), asked),
+            now=house.clock.now(),
+            real_now=datetime.now(UTC),
+        )
+    except KeyError:
+        raise Problem("carrier_unknown") from None
+    except NotATokenCall as error:
+        raise Problem("token_call_expected", str(error)) from None
+    if granted is None:
+        raise Problem("push_refused")
+    return Answer(granted)
+
+
+def _headers(request: web.Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}

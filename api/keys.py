@@ -79,7 +79,11 @@ async def _find(house: House, key: str) -> ApiKey | None:
     """The living key. It is looked up by its keyed hash, so how long that takes says nothing about any key."""
     if not _KEY.fullmatch(key):
         return None
-    mark = house.sealer.mark(key)
+    return await living_key(house, house.sealer.mark(key))
+
+
+async def living_key(house: House, mark: str) -> ApiKey | None:
+    """The living key with this mark, its use noted."""
     found = await house.store.read(lambda tx: find_key(tx, mark))
     now = datetime.now(UTC)
     if found and (found.used_at is None or now - found.used_at > _NOTED_EVERY):

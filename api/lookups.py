@@ -3,10 +3,12 @@
 import asyncio
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from api.house import House
 from api.manners import Meter
 from api.sessions import Grant
+from store.outbox import say
 from tracker.follow import Follow, FollowKind, ParcelStory, Tier
 from tracker.lookup import Asked, follow_order, follow_return
 
@@ -39,9 +41,22 @@ async def look_up(house: House, question: Question, network: str, meter: Meter) 
         meter.refused.labels(question.kind.value).inc()
         if house.failures.alarmed:
             meter.alarmed.inc()
+            await _alarm(house, meter)
         await asyncio.sleep(max(0.0, house.refused_lookup_seconds - (time.monotonic() - started)))
         return None
     return found if found.tier is Tier.FULL else coarse(found)
+
+
+async def _alarm(house: House, meter: Meter) -> None:
+    """Many networks guess at once: ops hear it, once an hour."""
+    hour = f"{datetime.now(UTC):%Y-%m-%dT%H}"
+    if meter.alarm_told == hour:
+        return
+    meter.alarm_told = hour
+    now, data = house.clock.now(), {"hour": hour}
+    await house.store.write(
+        lambda tx: say(tx, subject="lookups", name=f"guessed/{hour}", type="ops.lookups_guessed", at=now, data=data)
+    )
 
 
 async def look_again(house: House, grant: Grant) -> Follow | None:

@@ -51,6 +51,7 @@ class Meter:
         )
         self.seconds = Histogram("homeward_http_seconds", "Seconds to answer", ["route"], registry=registry)
         self.refused = Counter("homeward_lookups_refused", "Look-ups that found nothing", ["page"], registry=registry)
+        self.alarm_told = ""  # the hour in which ops were told
         self.alarmed = Counter(
             "homeward_lookups_alarmed", "Refused look-ups while everybody's budget is spent", registry=registry
         )

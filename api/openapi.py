@@ -124,7 +124,7 @@ def _operation(route: AnyRoute, parameters: Mapping[str, Json]) -> Json:
     if route.description:
         operation["description"] = route.description
     if route.has_body:
-        content = {"application/json": {"schema": {} if route.raw else _ref(route.body)}}
+        content = {route.takes: {"schema": {} if route.raw else _ref(route.body)}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 

@@ -1,5 +1,7 @@
 """What a shopper prints: the label behind a link of 15 minutes, and the waybill that stands in for a lost one."""
 
+from typing import Any
+
 from aiohttp import web
 
 from api import tokens
@@ -96,6 +98,6 @@ async def _return_with(house: House, request: web.Request, paper: str) -> Follow
     return follow if follow and paper in papers_of(house, follow) else None
 
 
-def _page(request: web.Request, follow: Follow, template: str, **context: object) -> web.Response:
+def _page(request: web.Request, follow: Follow, template: str, **context: Any) -> web.Response:
     look = request.app[LOOKS].of(follow.merchant)
     return html(template, locale_of(request), here=request.path, look=look, page="return", follow=follow, **context)

@@ -215,16 +215,16 @@ def recognised(carrier: Carrier, text: str, pointer: str | None = None) -> Recog
 
 async def show(call: Call[ParcelQuery, Nothing]) -> Answer:
     """GET /v1/parcels/{carrier}/{number}"""
-    return Answer(await _parcel(call.house, *_named(call), call.query.as_of))
+    return Answer(await parcel_now(call.house, *_named(call), call.query.as_of))
 
 
 async def refresh(call: Call[Nothing, Nothing]) -> Answer:
     """POST /v1/parcels/{carrier}/{number}/refresh: CarrierErrors become problems on the way out."""
     house = call.house
     name, number = _named(call)
-    await _parcel(house, name, number, None)  # only what is registered is asked about
+    await parcel_now(house, name, number, None)  # only what is registered is asked about
     await house.poller.ask_now(house.carriers[name], number)
-    return Answer(await _parcel(house, name, number, None))
+    return Answer(await parcel_now(house, name, number, None))
 
 
 async def list_page(call: Call[ParcelsQuery, Nothing]) -> Answer:
@@ -243,18 +243,23 @@ async def list_page(call: Call[ParcelsQuery, Nothing]) -> Answer:
     )
     page = rows[: query.limit]
     following = cursor_at(page[-1]["id"]) if len(rows) > query.limit else None
-    return Answer(ParcelsOut(parcels=[_line(row) for row in page], next_cursor=following))
+    return Answer(ParcelsOut(parcels=[parcel_line(row) for row in page], next_cursor=following))
 
 
 # -------------------------------------------------------------------------------------------------------------- inside
 
 
+def recognised_at(house: House, carrier_name: str, number: str) -> tuple[str, str]:
+    """A parcel's carrier and number as they are in an address. Raises Problem."""
+    carrier = carrier_of(house, carrier_name)
+    return carrier.name, recognised(carrier, number).number
+
+
 def _named(call: Call[Any, Nothing]) -> tuple[str, str]:
-    carrier = carrier_of(call.house, call.path["carrier"])
-    return carrier.name, recognised(carrier, call.path["number"]).number
+    return recognised_at(call.house, call.path["carrier"], call.path["number"])
 
 
-async def _parcel(house: House, carrier: str, number: str, as_of: datetime | None) -> ParcelOut:
+async def parcel_now(house: House, carrier: str, number: str, as_of: datetime | None) -> ParcelOut:
     now = house.clock.now()
 
     async def unit(tx: Tx) -> dict[str, Any] | None:
@@ -285,7 +290,7 @@ async def _view(house: House, tx: Tx, row: Row, now: datetime, as_of: datetime |
     return explained(await house.ledger.conclusion(tx, row, now, as_of))
 
 
-def _line(row: Row) -> ParcelLine:
+def parcel_line(row: Row) -> ParcelLine:
     kept = msgspec.json.decode(row["conclusion"])
     return ParcelLine(
         merchant=row["merchant"],

@@ -24,6 +24,7 @@ CODES: Mapping[str, Sort] = {
     "invalid_path": Sort(400, "A name in the address is not as documented"),
     "bad_request": Sort(400, "The request cannot be understood"),
     "unauthorized": Sort(401, "An API key is needed"),
+    "token_call_expected": Sort(400, "This is not a call for a token"),
     "push_refused": Sort(401, "The push did not prove that it is the carrier's"),
     "missing_scope": Sort(403, "The API key may not do this"),
     "unknown_route": Sort(404, "Nothing answers at this address"),

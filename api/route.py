@@ -81,6 +81,7 @@ class Route(Generic[Q, B]):
     errors: tuple[str, ...] = ()
     idempotent: bool = False
     raw: bool = False  # the body is bytes for somebody else to read (a carrier's push): no model is checked
+    takes: str = "application/json"
     description: str = ""
 
     @property

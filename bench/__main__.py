@@ -8,6 +8,8 @@ import sys
 
 BENCHES = {
     "read": "20-event answers into readings, both carriers, against json.loads of the same bytes",
+    "polling": "staleness under one quota: who is due by value, against round-robin",
+    "sweep": "finding what is due among 10,000 to 1,000,000 parcels, against the same among 10,000",
     "fold": "events folded into parcels, against a bare loop over the same events",
 }
 """Every bench by name: a module here with `def run() -> dict` whose answer has the two figures and their ratio."""

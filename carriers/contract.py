@@ -522,10 +522,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a carrier can and cannot do by API; the reason where it cannot."""
+    """What a carrier can and cannot do by API; where it cannot, why not and what to do instead.
+
+    A call that the abilities rule out raises Refused with that reason and sends nothing.
+    """
 
     batch: int = 1  # numbers in one tracking call
     push_by_number: bool = True  # False: one subscription covers the account
+    push_limit: int = 64 * 1024  # bytes of one push; a carrier that pushes batches needs more
     intercept: str = ""  # empty: possible; else why not and what to do instead
     void_return: str = ""  # empty: possible; else why not
     pickup: str = ""  # likewise for book_pickup
@@ -631,10 +635,13 @@ class Carrier(Protocol):
         """Ask for pushes of these numbers (or of the account). Raises Refused, Busy, Away."""
 
     async def intercept_eligibility(self, number: str) -> Eligibility:
-        """Whether this parcel can be turned round now. Raises Refused, Busy, Away."""
+        """Whether this parcel can be turned round now; never, with why, where the carrier has no such order.
+
+        Raises Refused, Busy, Away.
+        """
 
     async def intercept_charge(self, number: str) -> Charge:
-        """What turning it round would cost. Raises Refused, Busy, Away."""
+        """What turning it round would cost; nothing known, with why, where it cannot be. Raises Refused, Busy, Away."""
 
     async def pickup_state(self, confirmation: str) -> PickupState:
         """How far a booked collection is. Raises Refused, Busy, Away."""
@@ -676,6 +683,14 @@ class Grants(Protocol):
 
     def grant(self, asked: Push, now: datetime) -> bytes:
         """JSON with the token. `now` is real time. Raises Unreadable for no such request, Forged for a stranger."""
+
+
+@runtime_checkable
+class States(Protocol):
+    """A carrier whose pushes say when they were sent."""
+
+    def stated_at(self, push: Push) -> datetime | None:
+        """When the carrier says that it sent this push; None where that cannot be read. Ask only what is verified."""
 
 
 def utc(instant: datetime) -> datetime:

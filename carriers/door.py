@@ -38,6 +38,9 @@ class Budget(Protocol):
     def hold(self, api: str, seconds: float) -> None:
         """The carrier asked for quiet: nobody calls this API for that long."""
 
+    def met(self, api: str, outcome: str) -> None:
+        """A call was made: the status of its answer, or `none`."""
+
 
 class Unlimited:
     """A budget that never waits: tests and tools."""
@@ -46,6 +49,9 @@ class Unlimited:
         return None
 
     def hold(self, api: str, seconds: float) -> None:
+        return None
+
+    def met(self, api: str, outcome: str) -> None:
         return None
 
 
@@ -276,7 +282,9 @@ class Door:
         except (httpx.HTTPError, aiohttp.ClientError) as error:  # the transport lets some of aiohttp's through
             why = f"no answer from {self.http.base_url.host}: {type(error).__name__}"
             self.circuit.failed(api, why)
+            self.budget.met(api, "none")
             raise Away(why) from error
+        self.budget.met(api, str(response.status_code))
         if response.status_code >= 500:
             self.circuit.failed(api, f"{self.http.base_url.host} answered {response.status_code}")
         else:

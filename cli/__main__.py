@@ -218,6 +218,19 @@ def codes(as_json: Json = False, data: Data = None) -> None:
     _call({"do": "ledger.codes"}, as_json, data)
 
 
+@app.command()
+def erase(
+    number: Annotated[str, typer.Argument(help="An order's or a return's number.")],
+    merchant: Annotated[str, typer.Option(help="The shop, where several have an order of this number.")] = "",
+    is_return: Annotated[bool, typer.Option("--return", help="It is a return's number.")] = False,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Erase the personal data of an order (with its returns) or of a return; numbers and money stay."""
+    what = "erase.return" if is_return else "erase.order"
+    _call({"do": what, "number": number, "merchant": merchant}, as_json, data)
+
+
 @keys_app.command("make")
 def keys_make(
     name: str,
@@ -279,6 +292,12 @@ def labels_close(
 ) -> None:
     """End a purchase that waits for a person: the carrier was looked at, and nothing was bought."""
     _call({"do": "labels.close", "id": id, "why": why}, False, data)
+
+
+@labels_app.command("retry")
+def labels_retry(id: str, data: Data = None) -> None:
+    """Let a purchase that waits for a person be looked for and sent again, with the same bytes."""
+    _call({"do": "labels.retry", "id": id}, False, data)
 
 
 @labels_app.command("prove")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from api.keys import SCOPES, issue
+from cli.erasing import erase_call
 from cli.labels import labels_call
 from cli.ledgering import ledger_call
 from cli.settings import Settings, environment, sealing_key
@@ -21,7 +22,12 @@ from store.sealing import Sealer
 
 SOCKET = "control.sock"
 Room = Callable[[Parts, Mapping[str, Any]], Awaitable[dict[str, Any]]]
-ROOMS: Mapping[str, Room] = {"labels": labels_call, "ledger": ledger_call, "webhooks": webhooks_call}
+ROOMS: Mapping[str, Room] = {
+    "labels": labels_call,
+    "ledger": ledger_call,
+    "webhooks": webhooks_call,
+    "erase": erase_call,
+}
 """Commands that need carriers or the ledger, by the word before their dot."""
 _LONGEST = 1 << 26
 

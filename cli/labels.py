@@ -10,7 +10,7 @@ from merchants.terms import Terms
 from spending.brakes import Braked, start, stop
 from spending.intents import Intent, new_purchase_id, new_reference
 from spending.machine import State
-from spending.reconciling import accept, close, reconcile_now, refuse, shown
+from spending.reconciling import accept, again, close, reconcile_now, refuse, shown
 from spending.replays import prove
 
 Answer = dict[str, Any]
@@ -40,6 +40,10 @@ async def labels_call(parts: Parts, call: Mapping[str, Any]) -> Answer:
             return {"void": state, "lines": [f"{number}: the void is {state}"]}
         case {"do": "labels.close", "id": str(id), "why": str(why)}:
             return await _close(parts, id, why)
+        case {"do": "labels.retry", "id": str(id)}:
+            if not await again(parts.till, id):
+                return {"error": f"no purchase {id} waits for a person"}
+            return {"retried": id, "lines": [f"{id} is looked for, and then sent again with the same bytes"]}
         case {"do": "labels.prove", "carrier": str(carrier)}:
             return await _prove(parts, carrier)
         case _:

@@ -121,6 +121,7 @@ def house_of(parts: Parts, loop: WorkLoop | None) -> House:
         wake=loop.wake if loop else lambda: None,
         alive=loop.alive if loop else dict,
         proxies=parts.settings.proxies,
+        budgets=parts.budgets,
         allowed=read_allowed(parts.settings.allow_private),
     )
 

@@ -30,7 +30,7 @@ from store.sealing import Sealer
 from tracker.keeper import Keeper
 from tracker.ledger import Ledger
 from tracker.polling import Poller
-from webhooks import outbound
+from webhooks import outbound, silence
 from webhooks.egress import read_allowed
 
 log = logging.getLogger(__name__)
@@ -95,6 +95,7 @@ class Parts:
             "deliver": (0.5, lambda: outbound.deliver(self.store, self.sealer, self.notices, _real_now)),
             "alerts": (1.0, lambda: alert_desk.sweep(self.store, self.clock.now())),
             "returns": (0.5, lambda: follow(self.store, self.clock.now())),
+            "silence": (60.0, lambda: silence.listen(self.store, self.carriers, self.clock.now())),
             "purchases": (2.0, lambda: resolve(self.till)),
             "labels": (1.0, lambda: settle_all(self.till, self.shelf)),
             "voids": (15.0, lambda: void_surplus(self.till)),

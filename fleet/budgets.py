@@ -1,6 +1,7 @@
 """How many calls a carrier's credential may make: per API, in this process. Real time."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +30,7 @@ class Budget:
 
     rates: Mapping[str, Rate]
     monotonic: Callable[[], float] = time.monotonic
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)  # calls by API and outcome
     _buckets: dict[str, AsyncLimiter] = field(default_factory=dict)
     _quiet_until: dict[str, float] = field(default_factory=dict)
 
@@ -47,6 +49,10 @@ class Budget:
     def hold(self, api: str, seconds: float) -> None:
         """Nobody calls this API for that long."""
         self._quiet_until[api] = max(self._quiet_until.get(api, 0.0), self.monotonic() + seconds)
+
+    def met(self, api: str, outcome: str) -> None:
+        """A call was made, and this came of it."""
+        self.counts[api, outcome] += 1
 
     def left(self, api: str, most: int) -> int:
         """How many calls could be made right now, at most `most`."""

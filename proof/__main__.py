@@ -13,6 +13,9 @@ RIGS = {
     "purchase-simulation": "purchases in virtual time: late arrivals, index lag, crashes; no double survives",
     "journeys": "simulated journeys that use every row of both carriers' tables: conclusions equal the street's record",
     "convergence": "any order and repetition of payloads gives the same parcel",
+    "egress": "five hundred URLs into our own network: no notice connects to any of it",
+    "deliveries": "a receiver down for ten virtual days beside healthy ones: all delivered, nobody slowed",
+    "slow-senders": "slow heads, slow bodies, idle sockets, bombs: all cut off while others are served",
 }
 """Every rig by name: a module here with `async def run(**options) -> dict` whose answer has `held` and its counts."""
 

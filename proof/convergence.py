@@ -30,7 +30,7 @@ from store.outbox import said_about
 from store.parcels import find_parcel, register_parcel
 from tracker.explain import explained
 from tracker.ledger import Ledger
-from tracker.lifecycle import Shipment, Sighting, Telling, fold
+from tracker.lifecycle import Shipment, Sighting, Status, Telling, fold
 from tracker.policy import Conclusion, conclude, verdicts
 
 EXAMPLES, SHARE = 10_000, 200
@@ -204,16 +204,19 @@ async def _entered(example: Example, ledgers: Sequence[Ledger], dice: Random, ta
         tally.diverged.append({**_name(example), "by": "outbox", "differs": sorted(wrong | also_wrong)})
 
 
-def unsaid(conclusion: Conclusion, said: set[str]) -> set[str]:
-    """What is wrong with what was said, now that everything is known.
+def unsaid(conclusion: Conclusion, said: Sequence[str]) -> set[str]:
+    """What is wrong with what was said, in this order, now that everything is known.
 
-    Said must be all that the conclusion tells. What was said on the way and is no longer so depends on the order in
-    which things became known; an attempt that is no longer counted must have been taken back.
+    Said must be all that the conclusion tells, and its status last of all statuses. What was said on the way and is no
+    longer so depends on the order in which things became known; an attempt no longer counted must have been taken back.
     """
-    due = {verdict.name for verdict in verdicts(conclusion, ("", ""))}
-    wrong = {f"never said: {name}" for name in due - said}
+    due = {verdict.name for verdict in verdicts(conclusion, ("", "")) if not verdict.name.startswith("status/")}
+    wrong = {f"never said: {name}" for name in due.difference(said)}
+    last = [name.split("/")[1:3] for name in said if name.startswith("status/")][-1:]
+    if conclusion.status is not Status.UNKNOWN and last != [[conclusion.leg, conclusion.status]]:
+        wrong.add(f"status said last: {last}, concluded: {conclusion.leg}/{conclusion.status}")
     taken_back = any(name.startswith("out/attempts_corrected/") for name in said)
-    gone = {name for name in said - due if name.startswith("out/attempt/")}
+    gone = {name for name in said if name.startswith("out/attempt/")} - due
     return wrong | {f"not taken back: {name}" for name in gone if not taken_back}
 
 
@@ -237,7 +240,7 @@ async def _live(ledger: Ledger, example: Example, order: Sequence[Payload], dice
         row = await find_parcel(tx, example.known.carrier, example.known.number)
         if row is None:
             return b"", {"no such parcel"}
-        said = {each["name"] for each in await said_about(tx, f"parcel:{id}")}
+        said = [each["name"] for each in await said_about(tx, f"parcel:{id}")]
         return row["conclusion"].encode(), unsaid(await ledger.conclusion(tx, row, example.now), said)
 
     return await ledger.store.read(found)

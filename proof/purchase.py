@@ -15,6 +15,7 @@ import signal
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,10 @@ from store.settings import put_setting
 
 KILLS = 200
 AT_RANDOM, AT_THE_CHARGE = "random", "carrier.charged"
-LIFE_SECONDS = 0.5
+LIFE_SECONDS = (0.4, 2.0)
+"""A life that meets no kill is ended after so long: longer where the machine is slow, so that lives get somewhere."""
 WISHES_IN_A_LIFE = 5
+INDEX_LAG = 1 / 8  # of the quiet time, until a label is found by its reference
 STUCK_SECONDS = 20.0
 LONGEST = 300.0
 MOST_OPEN = 30
@@ -62,7 +65,9 @@ async def _run(nursery: Nursery, folder: Path, kills: int, seed: int, seconds: f
     await _prove_replay(url)
     await stock(url, kills * WISHES_IN_A_LIFE + WISHES_IN_A_LIFE)
     deadline, quiet = PACE.scaled(PACE.deadline), PACE.scaled(PACE.quiet)
-    await nursery.start("street", folder=str(folder), seed=seed, deadline=deadline, quiet=quiet, index_lag=quiet / 8)
+    await nursery.start(
+        "street", folder=str(folder), seed=seed, deadline=deadline, quiet=quiet, index_lag=quiet * INDEX_LAG
+    )
     street = await _address(folder)
     killed, wishes = await _hunt(nursery, folder, url, street, kills, random.Random(seed))
     async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
@@ -107,7 +112,7 @@ async def _hunt(
     killed: Counter[str] = Counter()
     targets = [*NAMES, AT_THE_CHARGE, AT_RANDOM]
     tried: Counter[str] = Counter()
-    wishes = 0
+    wishes, (life, longest) = 0, LIFE_SECONDS
     book = await open_store(url, lock=False)
     async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
         while sum(killed.values()) < kills:
@@ -127,11 +132,11 @@ async def _hunt(
             )
             if point == AT_THE_CHARGE:
                 await http.get("/rig/doom", params={"pid": pid})
-            life = dice.uniform(0.05, LIFE_SECONDS) if point == AT_RANDOM else LIFE_SECONDS
-            code = await nursery.wait(pid, life)
+            code = await nursery.wait(pid, dice.uniform(0.05, life) if point == AT_RANDOM else life)
             if code not in (None, -signal.SIGKILL):
                 raise RuntimeError(f"a buyer ended by itself, with {code}")
             killed[AT_RANDOM if code is None else point] += 1
+            life = max(LIFE_SECONDS[0], min(longest, life * (1.15 if code is None else 0.85)))
     await book.close()
     return killed, wishes
 
@@ -146,14 +151,19 @@ async def _verdict(store: Store, folder: Path, wishes: int) -> dict[str, Any]:
     ours = await store.read(_book)
     by_id = {entry["id"]: reference for reference, entry in ours.items()}
     theirs: dict[str, list[str]] = defaultdict(list)
+    made: dict[str, list[datetime]] = defaultdict(list)
     for line in ledger:
         if line["kind"] == "label":  # UPS knows our reference, USPS the purchase as its key
             key = line["key"]
-            theirs[by_id.get(key, f"R {key}") if key else line["reference"]].append(line["number"])
+            name = by_id.get(key, f"R {key}") if key else line["reference"]
+            theirs[name].append(line["number"])
+            made[name].append(datetime.fromisoformat(line["at"]))
     found: dict[str, list[str]] = defaultdict(list)
     ends: Counter[str] = Counter()
     for reference, entry in ours.items():
         ends[entry["state"]] += 1
+        if entry["state"] == "REJECTED" and theirs.get(reference):
+            found["refused_but_bought"].append(reference)
         _judge(reference, entry, [n for n in theirs.get(reference, []) if n not in voided], voided, found)
     mine = {reference: numbers for reference, numbers in theirs.items() if reference.startswith("R")}
     found["unfindable"] += [reference for reference in mine if reference not in ours]
@@ -161,6 +171,7 @@ async def _verdict(store: Store, folder: Path, wishes: int) -> dict[str, Any]:
     found["voided_in_use"] += sorted(voided & sent_off)
     found["voided_unasked"] += sorted(voided - {n for e in ours.values() for n in e["labels"]})
     found["bytes_changed"] += _changed(sends)
+    found["sent_though_bought"] += _sent_though_bought(made, sends)
     if len(ours) != wishes:
         found["wishes_lost"].append(f"{wishes - len(ours)} of {wishes}")
     naive = {reference: numbers for reference, numbers in theirs.items() if reference.startswith("N")}
@@ -181,8 +192,9 @@ async def _verdict(store: Store, folder: Path, wishes: int) -> dict[str, Any]:
 
 
 _FAULTS = (
-    "doubles", "lost", "refused_but_paid", "stuck", "untold", "unfindable", "void_label_issued", "books_differ",
-    "voided_in_use", "voided_unasked", "bytes_changed", "no_money_line", "no_document", "wishes_lost",
+    "doubles", "sent_though_bought", "lost", "refused_but_bought", "stuck", "untold", "unfindable",
+    "void_label_issued", "books_differ", "voided_in_use", "voided_unasked", "bytes_changed", "no_money_line",
+    "no_document", "wishes_lost",
 )  # fmt: skip
 
 
@@ -205,8 +217,7 @@ def _judge(
             if not entry["documents"]:
                 found["no_document"].append(reference)
         case "REJECTED":
-            if paid:
-                found["refused_but_paid"].append(reference)
+            pass  # judged by whether anything was ever bought
         case "NEEDS_HUMAN":
             if not entry["told"]:
                 found["untold"].append(reference)
@@ -249,6 +260,29 @@ def _changed(sends: list[dict[str, str]]) -> list[str]:
         if line["reference"].startswith("R") and "digest" in line:
             seen[line["key"] or line["reference"]].add((line["digest"], line["key"]))
     return [reference for reference, bodies in seen.items() if len(bodies) > 1]
+
+
+def _sent_though_bought(made: dict[str, list[datetime]], sends: list[dict[str, str]]) -> list[str]:
+    """References bought twice by two sends of ours, though the first label could be found within the quiet time.
+
+    Such a double is voided later, and nobody would see it at the end. A carrier that charges one send twice, or
+    executes it after the quiet time (a very slow machine), has made its double itself.
+    """
+    fates: dict[str, set[str]] = defaultdict(set)
+    first: dict[str, datetime] = {}
+    for line in sends:
+        fates[line["reference"]].add(line["fate"])
+        first.setdefault(line["reference"], datetime.fromisoformat(line["at"]))
+    soon = timedelta(seconds=PACE.scaled(PACE.quiet) * (1 - INDEX_LAG))
+    return [
+        reference
+        for reference, instants in made.items()
+        if reference in first
+        and reference.startswith("R")
+        and len(instants) > 1
+        and "charged_twice" not in fates[reference]
+        and min(instants) - first[reference] < soon
+    ]
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

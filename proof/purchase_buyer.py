@@ -19,7 +19,7 @@ from typing import Any
 
 from httpx_aiohttp import AiohttpTransport
 
-from carriers.contract import Address, Bought, Carrier, LabelFormat, LabelRequest, Rejected
+from carriers.contract import Address, Bought, Carrier, LabelFormat, LabelRequest, Refused, Rejected
 from carriers.door import Unlimited
 from carriers.ups import connect as ups
 from carriers.usps import connect as usps
@@ -34,7 +34,7 @@ from spending import points
 from spending.brakes import Limits
 from spending.intents import Till, new_purchase_id
 from spending.machine import Pace
-from spending.reconciling import Found, audit, close, reconcile_now
+from spending.reconciling import Found, again, audit, close, reconcile_now
 from spending.resolving import resolve
 from spending.voiding import void_surplus
 from store.engine import Store, Tx, open_store
@@ -103,7 +103,10 @@ class Buyer:
         await reconcile_now(self.till)
         for row in await self.till.store.read(lambda tx: open_purchases(tx, 1000)):
             if row["state"] == "NEEDS_HUMAN" and row["operation"] == "label":
-                await close(self.till, row["id"], "looked at by a person")
+                try:
+                    await close(self.till, row["id"], "looked at by a person")
+                except Refused:  # the carrier has it and shows it no more: the same key brings it
+                    await again(self.till, row["id"])
         await self._settle(seconds)
         return not await self.till.store.read(self._is_open)
 

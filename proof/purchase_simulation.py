@@ -119,6 +119,8 @@ class Life:
     def send(self) -> None:
         self.state, self.record, self.sends, self.sent = State.SENDING, to_send(self.record), self.sends + 1, self.now
         self.due = self.now + self.pace.lease
+        wait = next_audit(self.pace, 0.0)
+        self.audit = None if wait is None else self.now + wait
         if self.crash():
             return
         ended, fate = self._leave()
@@ -209,7 +211,7 @@ class Life:
             return
         if found := self.found():
             self.keep(found)
-        wait = next_audit(self.pace, self.now)
+        wait = next_audit(self.pace, self.now - self.sent)
         self.audit = None if wait is None else self.now + wait
 
     def void(self, number: str) -> None:

@@ -28,13 +28,13 @@ SELLS = {"/ship": "ups", "/return-label": "usps"}
 
 # how a call that sells ends, and how often in a thousand; "charged" ones have cost money when the answer is lost
 FATES = {
-    "answered": 600,
+    "answered": 560,
     "charged_never_answers": 60,
     "charged_500": 40,
     "charged_broken": 40,
     "charged_late": 40,  # charged at once, answered after the caller's deadline
     "late": 50,  # the request lands long after the caller has given up
-    "charged_twice": 80,
+    "charged_twice": 120,
     "500": 30,
     "html": 20,
     "reset": 20,
@@ -134,7 +134,7 @@ class Misfortune:
                 return web.Response(status=200, body=bytes(answer.body or b"")[:200], content_type="application/json")  # type: ignore[attr-defined]
             case "charged_twice":
                 await handler(request)
-                if self.dice.random() < 0.3:
+                if self.dice.random() < 0.5:
                     self._send_off(carrier, reference)
         return answer
 
@@ -149,7 +149,7 @@ class Misfortune:
         return self.dice.choices(list(of), list(of.values()))[0]
 
     def _note(self, told: dict[str, str]) -> None:
-        self.sends.write(json.dumps(told) + "\n")
+        self.sends.write(json.dumps({**told, "at": self.town.now().isoformat()}) + "\n")
         self.sends.flush()
 
 

@@ -15,8 +15,19 @@ from carriers.contract import Bought, Label, LabelFormat, PurchaseOutcome, Unkno
 from fleet.clocks import to_us
 from spending import points
 from spending.brakes import hundredths, is_stopped
-from spending.intents import Claim, Till, claim_of, move, real_us, say_unknown, state_of
-from spending.machine import PROVABLE, After, LabelState, Record, State, after_send, is_paper, next_look, sort_labels
+from spending.intents import VOID, Claim, Till, claim_of, move, real_us, say_unknown, state_of
+from spending.machine import (
+    PROVABLE,
+    After,
+    LabelState,
+    Record,
+    State,
+    after_send,
+    is_paper,
+    next_audit,
+    next_look,
+    sort_labels,
+)
 from spending.machine import to_send as record_to_send
 from store.again import write_surely
 from store.engine import Row, Tx
@@ -29,6 +40,7 @@ from store.purchases import (
     formats_of,
     labels_of,
     lock_purchase,
+    restart_audit,
     set_spend,
 )
 from store.sealing import Sealer
@@ -92,8 +104,12 @@ async def take_to_send(tx: Tx, till: Till, claim: Claim) -> Claim | None:
         record=record_to_send(claim.record),
     )
     lease = now + till.pace.scaled(till.pace.lease)
-    moved = await move(tx, till, claim, State.SENDING, taken.record, sends=taken.sends, sent=now, lease=lease)
-    return taken if moved else None
+    if not await move(tx, till, claim, State.SENDING, taken.record, sends=taken.sends, sent=now, lease=lease):
+        return None
+    if claim.intent.prepared.operation != VOID:
+        wait = next_audit(till.pace, 0.0)
+        await restart_audit(tx, claim.intent.id, None if wait is None else real_us(now + wait))
+    return taken
 
 
 async def _never_sent(till: Till, claim: Claim) -> State:

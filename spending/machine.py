@@ -59,7 +59,7 @@ class Pace:
     voids: int = 8  # sends of one void, then a person decides
     backoff: float = 5.0  # after a send that never reached the carrier; doubles
     backoff_most: float = 900.0
-    audits: tuple[float, ...] = (86_400.0, 604_800.0)  # after admission: what does the carrier hold now
+    audits: tuple[float, ...] = (86_400.0, 604_800.0)  # after the last send: what does the carrier hold now
 
     def scaled(self, seconds: float) -> float:
         return seconds * self.factor
@@ -190,10 +190,13 @@ def backoff(pace: Pace, unreached: int, asked_for: float = 0.0) -> float:
     return max(asked_for, pace.scaled(min(pace.backoff * 2.0 ** min(unreached - 1, 16), pace.backoff_most)))
 
 
-def next_audit(pace: Pace, since_admitted: float) -> float | None:
-    """Seconds from now until the carrier is asked again what it holds; None: it was asked often enough."""
-    later = [at for at in map(pace.scaled, pace.audits) if at > since_admitted]
-    return min(later) - since_admitted if later else None
+def next_audit(pace: Pace, since_sent: float) -> float | None:
+    """Seconds from now until the carrier is asked again what it holds; None: it was asked often enough.
+
+    Counted from the last send: what is sent late must not be asked for early only.
+    """
+    later = [at for at in map(pace.scaled, pace.audits) if at > since_sent]
+    return min(later) - since_sent if later else None
 
 
 # ------------------------------------------------------------------------------------------------------ labels, voids

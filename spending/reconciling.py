@@ -140,7 +140,7 @@ async def _compare(till: Till, claim: Claim, labels: Sequence[Label], found: Fou
 
 
 async def _asked(till: Till, row: Row, claim: Claim) -> None:
-    wait = next_audit(till.pace, till.real() - claim.admitted)
+    wait = next_audit(till.pace, till.real() - (claim.sent or claim.admitted))
     at = None if wait is None else real_us(till.real() + wait)
     await till.store.write(lambda tx: set_audit(tx, row["id"], row["audit_us"], at))
 
@@ -258,6 +258,16 @@ async def close(till: Till, purchase_id: str, why: str) -> State | None:
     if found := await till.carriers[claim.intent.carrier].find(claim.intent.prepared):
         return await keep(till, claim, found)
     return await conclude(till, claim, After(State.REJECTED, replace(claim.record, why=why), claim.sends, 0.0))
+
+
+async def again(till: Till, purchase_id: str) -> bool:
+    """A person lets a purchase be looked for and sent again, with the same bytes: its resends count anew."""
+    row = await till.store.read(lambda tx: find_purchase(tx, purchase_id))
+    if row is None or row["state"] != State.NEEDS_HUMAN or row["operation"] == VOID:
+        return False
+    claim = claim_of(row, till)
+    record = replace(claim.record, looks=0, misses=0, refused=False)
+    return await conclude(till, claim, After(State.UNKNOWN, record, 1, 0.0)) is State.UNKNOWN
 
 
 async def shown(till: Till) -> dict[str, Any]:

@@ -127,21 +127,23 @@ _RELEASE = statement(
     .where(parcels.c.id == bindparam("of"), parcels.c.fence == bindparam("was_fence"))
     .values(next_poll_us=bindparam("to_next_poll"), lease_us=None)
 )
-_DUE = statement(
-    select(parcels.c.id, parcels.c.number, parcels.c.merchant, parcels.c.fence)
+_due = (
+    select(parcels.c.id)
     .where(
-        parcels.c.carrier == bindparam("carrier"),
+        parcels.c.carrier == bindparam("of_carrier"),
         parcels.c.next_poll_us <= bindparam("now"),
         or_(parcels.c.lease_us.is_(None), parcels.c.lease_us < bindparam("real_now")),
     )
     .order_by(parcels.c.next_poll_us)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
+    .cte("due")
 )
-_CLAIM = statement(
+_CLAIM_DUE = statement(
     update(parcels)
-    .where(parcels.c.id == bindparam("of"))
+    .where(parcels.c.id == _due.c.id)
     .values(lease_us=bindparam("until"), fence=parcels.c.fence + 1)
+    .returning(parcels.c.id, parcels.c.number, parcels.c.merchant, parcels.c.fence, parcels.c.next_poll_us)
 )
 _REVIEWS = statement(
     select(parcels.c.id)
@@ -310,10 +312,10 @@ async def claim_due_polls(
     tx: Tx, carrier: str, *, now_us: int, real_now_us: int, lease_until_us: int, limit: int
 ) -> list[tuple[Row, int]]:
     """Parcels due for a poll, each with the fence under which it is ours until the lease ends."""
-    rows = await tx.all(_DUE, carrier=carrier, now=now_us, real_now=real_now_us, limit=limit)
-    for row in rows:
-        await tx.run(_CLAIM, of=row["id"], until=lease_until_us)
-    return [(row, row["fence"] + 1) for row in rows]
+    rows = await tx.all(
+        _CLAIM_DUE, of_carrier=carrier, now=now_us, real_now=real_now_us, until=lease_until_us, limit=limit
+    )
+    return [(row, row["fence"]) for row in sorted(rows, key=lambda row: (row["next_poll_us"], row["id"]))]
 
 
 async def checked(tx: Tx, id: int, fence: int, *, checked_us: int, next_poll_us: int | None) -> bool:

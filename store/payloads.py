@@ -1,8 +1,8 @@
 """What carriers told us, byte for byte, and which numbers each payload speaks of."""
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, exists, func, or_, select, update
 
-from store.schema import mentions, payloads, unknown_codes
+from store.schema import mentions, parcels, payloads, sightings, subscriptions, unknown_codes
 from store.statement import statement
 from store.unit import Row, Tx
 
@@ -76,6 +76,30 @@ _CODES = statement(
     .group_by(unknown_codes.c.carrier, unknown_codes.c.code)
     .order_by(unknown_codes.c.carrier, unknown_codes.c.code)
 )
+_LATE = statement(update(payloads).where(payloads.c.id == bindparam("of")).values(late=bindparam("seconds")))
+_LAST_PUSH = statement(
+    select(func.max(payloads.c.received_us).label("us")).where(
+        payloads.c.carrier == bindparam("carrier"), payloads.c.source == "push"
+    )
+)
+# what polls told of parcels that should have been pushed: events between the last push and a while ago
+_NEWS = statement(
+    select(func.count(func.distinct(sightings.c.event_id)).label("n"))
+    .join(parcels, parcels.c.id == sightings.c.parcel_id)
+    .where(
+        parcels.c.carrier == bindparam("carrier"),
+        sightings.c.source == "poll",
+        sightings.c.at_us > bindparam("after_us"),
+        sightings.c.at_us > parcels.c.created_us,  # what was there before is history: no push brings it
+        sightings.c.at_us < bindparam("before_us"),
+        sightings.c.received_us > bindparam("after_us"),
+        exists().where(
+            subscriptions.c.carrier == parcels.c.carrier,
+            subscriptions.c.state == "active",
+            or_(subscriptions.c.number == parcels.c.number, subscriptions.c.number == "*"),
+        ),
+    )
+)
 _BY_DIGEST = statement(select(payloads).where(payloads.c.digest == bindparam("digest")).limit(1))
 _BACKLOG = statement(select(func.count().label("n")).where(payloads.c.read_us.is_(None)))
 
@@ -97,6 +121,23 @@ async def keep_payload(
     row = await tx.one(_FIND, carrier=carrier, source=source, digest=digest)
     assert row is not None
     return row
+
+
+async def mark_late(tx: Tx, id: int, seconds: int) -> None:
+    """It was genuine and came so long after its carrier says that it was sent."""
+    await tx.run(_LATE, of=id, seconds=seconds)
+
+
+async def last_push_us(tx: Tx, carrier: str) -> int | None:
+    """When the newest push of a carrier came."""
+    row = await tx.one(_LAST_PUSH, carrier=carrier)
+    return None if row is None else row["us"]
+
+
+async def news_by_poll(tx: Tx, carrier: str, *, after_us: int, before_us: int) -> int:
+    """How many events between these instants polls told, of parcels whose pushes are subscribed to."""
+    row = await tx.one(_NEWS, carrier=carrier, after_us=after_us, before_us=before_us)
+    return int(row["n"]) if row else 0
 
 
 async def get_payload(tx: Tx, id: int) -> Row | None:

@@ -176,6 +176,9 @@ _SET_AUDIT = statement(
     .where(purchases.c.id == bindparam("of"), purchases.c.audit_us == bindparam("was"))
     .values(audit_us=bindparam("to_audit"))
 )
+_RESTART_AUDIT = statement(
+    update(purchases).where(purchases.c.id == bindparam("of")).values(audit_us=bindparam("to_audit"))
+)
 _AUDIT_NOW = statement(
     update(purchases).where(purchases.c.audit_us > bindparam("real_now")).values(audit_us=bindparam("real_now"))
 )
@@ -428,6 +431,11 @@ async def due_audits(tx: Tx, real_now_us: int, limit: int) -> Sequence[Row]:
 async def set_audit(tx: Tx, purchase_id: str, was_us: int, audit_us: int | None) -> bool:
     """When to ask again (None: no more); False when somebody else has set it meanwhile."""
     return bool(await tx.run(_SET_AUDIT, of=purchase_id, was=was_us, to_audit=audit_us))
+
+
+async def restart_audit(tx: Tx, purchase_id: str, audit_us: int | None) -> None:
+    """Something was sent: whatever was asked before, it is asked again after this send."""
+    await tx.run(_RESTART_AUDIT, of=purchase_id, to_audit=audit_us)
 
 
 async def hurry(tx: Tx, real_now_us: int) -> int:

@@ -112,6 +112,7 @@ class SqliteStore:
         self._lock: int | None = None
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._emptying = threading.Event()
         if sqlite3.sqlite_version_info < OLDEST:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed")
         if writes:
@@ -143,6 +144,14 @@ class SqliteStore:
         finally:
             self._reader.execute("ROLLBACK")
 
+    async def empty_log(self) -> None:
+        """Everything committed is in the file, and the log is empty: nothing that was overwritten is left in it."""
+        self._emptying.set()
+        await self.write(_nothing)  # its batch is followed by a checkpoint ...
+        await self.write(_nothing)  # ... and the next one begins after it
+        if self._emptying.is_set():
+            raise StoreError(f"the log of {self.path} could not be emptied: somebody else reads it")
+
     async def close(self) -> None:
         thread, self._thread = self._thread, None
         self._reader.close()  # before the writer, so that the writer is the last one and empties the log
@@ -165,7 +174,11 @@ class SqliteStore:
                 _resolve(group)
             # a checkpoint that fails is tried again after the next batch; a full disk shows there too
             with contextlib.suppress(sqlite3.Error, OSError):
-                if batch and log.stat().st_size > WAL_LIMIT:
+                if self._emptying.is_set():
+                    busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                    if not busy:
+                        self._emptying.clear()
+                elif batch and log.stat().st_size > WAL_LIMIT:
                     self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         self._writer.close()
 
@@ -234,6 +247,10 @@ class SqliteStore:
         certain = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
         for waiting in batch:
             waiting.error = waiting.error or (error if certain else _unknown(error))
+
+
+async def _nothing(tx: SqliteTx) -> None:
+    """A unit that changes nothing."""
 
 
 def _unknown(error: sqlite3.Error) -> CommitUnknown:

@@ -213,6 +213,8 @@ _UPS = (
         _ended("out", "undeliverable", "expected", "failed_delivery_attempts", 3, 4, 5, final=True), (
         *UPS_OUT, _s("miss_first", D, 3, "12:01:08", again=1), _s("out", D, 4, "08:20:31"),
         _s("miss_second", D, 4, "14:15:03", again=1), _s("out", D, 5, "08:31:12"), _s("miss_final", D, 5, "16:40:44"))),
+    _journey(UPS, "access_point_runs_out", _ended("out", "undeliverable", "expected", "unclaimed", 3), (
+        *UPS_OUT, _s("miss_to_point", D, 3, "12:30:18"), _s("at_point", D, 3, "17:45:53", keep=7)), quiet_days=16),
     _journey(UPS, "return_under_way", _ended("back", "in_transit", "under_way", "refused"), (
         *UPS_OUT, _s("refuse", D, 3, "11:20:19"), *_ups_home(3)[:3])),
     _journey(UPS, "address_corrected", _ended(
@@ -261,6 +263,9 @@ _USPS = (
         _s("reminder", D, 4, "06:00:00", wait=5, keep=10), *_usps_home(4, 15, turn="unclaimed"))),
     _journey(USPS, "refused_no_return_scan", _ended("out", "undeliverable", "expected", "refused"), (
         *USPS_OUT, _s("refuse", D, 4, "11:20:19"))),
+    _journey(USPS, "hold_runs_out", _ended("out", "undeliverable", "expected", "unclaimed", 4), (
+        *USPS_OUT, _s("miss", D, 4, "17:20:08", keep=15), _s("held", D, 5, "09:12:00", keep=14),
+        _s("reminder", D, 4, "06:00:00", wait=5, keep=10)), quiet_days=24),
     _journey(USPS, "return_under_way", _ended("back", "in_transit", "under_way", "insufficient_address"), (
         *USPS_WAY, _s("wrong_address", D, 4, "10:02:50"), *_usps_home(4)[:3])),
     _journey(USPS, "address_corrected", _ended(

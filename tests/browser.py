@@ -3,9 +3,10 @@
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PHONE = {"width": 390, "height": 844}
@@ -24,3 +25,16 @@ async def chromium() -> AsyncIterator[Browser]:
             yield browser
         finally:
             await browser.close()
+
+
+AXE = Path(__file__).parent.parent / "build" / "node_modules" / "axe-core" / "axe.min.js"
+_RUN = """() => axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.map(
+  each => each.id + ': ' + each.nodes.map(node => node.html.slice(0, 120)).join(' | ')))"""
+
+
+async def axe_violations(page: Page) -> list[str]:
+    """What axe finds on this page, every rule it has on. Skips the test, saying so, where axe-core is not there."""
+    if not AXE.exists():
+        pytest.skip("AXE SKIPPED: no axe-core here (make browser fetches it with npm)")
+    await page.evaluate(AXE.read_text())
+    return list(await page.evaluate(_RUN))

@@ -1,7 +1,7 @@
 """Where notices go, what is owed and what ops see, through the doors."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
@@ -97,6 +97,41 @@ async def test_deliveries_show_every_try(doors: Doors) -> None:
     for query, count in (({"endpoint": "1"}, 3), ({"endpoint": "2"}, 0), ({"state": "due"}, 3), ({"state": "done"}, 0)):
         _, page, _ = await doors.call("GET", "/v1/deliveries", params=query)
         assert len(page["deliveries"]) == count, query
+
+
+async def test_an_endpoint_is_disabled_resumed_and_rotated(doors: Doors) -> None:
+    """Its state is what was asked for; a rotation shows a new secret once and says how long the old one signs too."""
+    _, made, _ = await doors.call("POST", "/v1/endpoints", json={"url": "https://shop.example/hooks"})
+    at = f"/v1/endpoints/{made['id']}"
+    assert (await doors.call("POST", f"{at}/disable"))[1]["state"] == "disabled"
+    assert (await doors.call("POST", f"{at}/resume"))[1]["state"] == "active"
+    status, rotated, _ = await doors.call("POST", f"{at}/rotate")
+    assert status == 200 and rotated["secret"] != made["secret"]
+    until = datetime.fromisoformat(rotated["old_secret_until"].replace("Z", "+00:00"))
+    assert timedelta(hours=23, minutes=59) < until - datetime.now(UTC) <= timedelta(hours=24)
+    (listed,) = (await doors.call("GET", "/v1/endpoints"))[1]["endpoints"]
+    assert "secret" not in listed and listed["old_secret_until"] == rotated["old_secret_until"]
+    for call in ("disable", "resume", "rotate"):
+        assert (await doors.call("POST", f"/v1/endpoints/99/{call}"))[0] == 404
+
+
+async def test_replay_by_time_and_by_id(doors: Doors) -> None:
+    """Everything since an instant, or one notice; both or neither is refused, and so is what nobody said."""
+    store = doors.house.store
+    await doors.call("POST", "/v1/endpoints", json={"url": "https://shop.example/hooks"})
+    await _say_delivered(doors)
+    await spread(store, lambda: datetime.now(UTC))
+    at = "/v1/endpoints/1/replay"
+    assert (await doors.call("POST", at, json={"since": "2026-03-02T09:00:00Z"}))[1] == {"notices": 3}
+    assert (await doors.call("POST", at, json={"since": "2026-03-02T09:00:01Z"}))[1] == {"notices": 0}
+    notice = (await doors.call("GET", "/v1/deliveries"))[1]["deliveries"][0]
+    assert notice["detail"] == "replay"
+    assert (await doors.call("POST", at, json={"notice_id": notice["notice_id"]}))[1] == {"notices": 1}
+    status, problem, _ = await doors.call("POST", at, json={"notice_id": "msg_" + "a" * 26})
+    assert (status, problem["code"]) == (422, "notice_unknown")
+    for body in ({}, {"since": "2026-03-02T09:00:00Z", "notice_id": notice["notice_id"]}):
+        assert (await doors.call("POST", at, json=body))[0] == 422
+    assert (await doors.call("POST", "/v1/endpoints/9/replay", json={"since": "2026-03-02T09:00:00Z"}))[0] == 404
 
 
 async def test_alerts_are_listed_and_acknowledged(doors: Doors) -> None:

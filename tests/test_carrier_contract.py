@@ -3,47 +3,69 @@
 A new carrier adds nothing here: its payloads lie in tests/fixtures/<name>/, named as the SOURCES.md there says:
 `<what>.json` an answer, `<what>.push.json` a push (its events stand in `<what>.json` too, where that exists),
 `<what>.<status>.json` an answer with that HTTP status, `unreadable_*` must be refused, `unknown_code*` holds a code
-that is in no table.
+that is in no table. tests/fixtures/accounts/<name>.json holds an environment that connects (its secrets begin with
+"canary") and the answers of the calls that fetch tokens. The toy carrier of tests/toy_carrier stands beside them.
 """
 
 import importlib
 import json
 import re
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carriers.contract import (
     Abilities,
+    Address,
+    Away,
+    Busy,
     Carrier,
+    CarrierError,
+    Check,
     Event,
     Forged,
+    Intercepted,
     Kind,
+    LabelRequest,
+    NotExecuted,
     Payload,
+    PickupRequest,
     Precision,
+    Prepared,
     Push,
     Readings,
+    Refused,
+    Rejected,
     Source,
+    Unknown,
     Unreadable,
 )
+from carriers.door import Unlimited
 
 ROOT = Path(__file__).parent.parent
-CARRIERS = sorted(path.parent.name for path in (ROOT / "carriers").glob("*/reading.py"))
+REAL = sorted(path.parent.name for path in (ROOT / "carriers").glob("*/reading.py"))
+TOY = "toy"
+CARRIERS = [*REAL, TOY]
+PACKAGES = {name: f"carriers.{name}" for name in REAL} | {TOY: "tests.toy_carrier"}
+FOLDERS = {name: ROOT / "tests" / "fixtures" / name for name in REAL} | {
+    TOY: ROOT / "tests" / "toy_carrier" / "fixtures"
+}
+ACCOUNTS = {name: ROOT / "tests" / "fixtures" / "accounts" / f"{name}.json" for name in REAL} | {
+    TOY: ROOT / "tests" / "toy_carrier" / "account.json"
+}
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 ASKED = "ASKED123456789"
 STATUS = re.compile(r"\.(\d{3})\.")
-FIXTURES = [
-    (name, path)
-    for name in CARRIERS
-    for path in sorted((ROOT / "tests" / "fixtures" / name).iterdir())
-    if path.name != "SOURCES.md"
-]
+FIXTURES = [(name, path) for name in CARRIERS for path in sorted(FOLDERS[name].iterdir()) if path.name != "SOURCES.md"]
 READABLE = [(name, path) for name, path in FIXTURES if not path.name.startswith("unreadable_")]
 UNREADABLE = [(name, path) for name, path in FIXTURES if path.name.startswith("unreadable_")]
 GARBAGE = [
@@ -65,7 +87,7 @@ def named(cases: list[tuple[str, Path]]) -> dict[str, Any]:
 
 
 def reading_of(name: str) -> ModuleType:
-    return importlib.import_module(f"carriers.{name}.reading")
+    return importlib.import_module(f"{PACKAGES[name]}.reading")
 
 
 def payload_of(name: str, path: Path) -> Payload:
@@ -84,7 +106,7 @@ def test_there_are_carriers_and_each_has_payloads_with_their_sources() -> None:
     """A carrier without fixtures would pass everything below unseen."""
     assert CARRIERS
     for name in CARRIERS:
-        folder = ROOT / "tests" / "fixtures" / name
+        folder = FOLDERS[name]
         assert (folder / "SOURCES.md").read_text(encoding="utf-8").strip()
         assert len(list(folder.iterdir())) > 10, f"{name} has hardly any fixtures"
         assert any(path.name.startswith("unknown_code") for path in folder.iterdir()), f"{name}: no unknown code"
@@ -268,7 +290,7 @@ def test_recognise_knows_its_own_numbers_and_no_nonsense(name: str) -> None:
 @pytest.mark.parametrize("name", CARRIERS)
 def test_connect_gives_a_carrier(name: str) -> None:
     """`connect()` returns a class with everything the Carrier protocol asks, named after its folder."""
-    connect = importlib.import_module(f"carriers.{name}.connect")
+    connect = importlib.import_module(f"{PACKAGES[name]}.connect")
     made = get_type_hints(connect.connect)["return"]
     wanted = {one for one in vars(Carrier) if not one.startswith("_")} | set(Carrier.__annotations__)
     assert not {one for one in wanted if not hasattr(made, one)}
@@ -279,7 +301,7 @@ def test_connect_gives_a_carrier(name: str) -> None:
 @pytest.mark.parametrize("name", CARRIERS)
 def test_settings_are_told_apart_and_described(name: str) -> None:
     """Each setting has an environment variable of its carrier and a sentence of help; what is missing is named."""
-    connect = importlib.import_module(f"carriers.{name}.connect")
+    connect = importlib.import_module(f"{PACKAGES[name]}.connect")
     fields = connect.Settings.model_fields
     assert set(connect.SETTINGS.values()) == set(fields)
     assert all(variable.startswith(f"{name.upper()}_") for variable in connect.SETTINGS)
@@ -287,3 +309,183 @@ def test_settings_are_told_apart_and_described(name: str) -> None:
     assert connect.Settings.model_config.get("frozen")
     with pytest.raises(ValueError, match=f"{name.upper()}_"):
         connect.Settings.from_env({})
+
+
+# ------------------------------------------------------------------------------------------------- the half that asks
+
+ANN = Address("Ann Lee", ("10 Elm St",), "Reno", "89501", "US", "NV", phone="17755550100")
+DOCK = Address("Inbound", ("1 Dock Rd",), "Secaucus", "07094", "US", "NJ", "Shop Inc", "12015550100")
+LABEL = LabelRequest(
+    purchase_id="3f2b8c1e-9d4a-4c6b-8f00-112233445566",
+    reference="R" + "A1" * 13,
+    ship_from=ANN,
+    ship_to=DOCK,
+    weight_kg=Decimal("1.5"),
+    description="Footwear",
+    size_cm=(Decimal(30), Decimal(20), Decimal(10)),
+    return_number="RMA-1",
+)
+PICKUP = PickupRequest(ANN, date(2026, 3, 10), time(9), time(17))
+
+
+@dataclass(slots=True)
+class Wire(httpx.AsyncBaseTransport):
+    """Answers the calls for tokens as they should be, and everything else with one trouble."""
+
+    tokens: Mapping[str, Any]
+    trouble: httpx.Response | Exception
+    sent: list[tuple[str, bytes]] = field(default_factory=list)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if (answer := self.tokens.get(request.url.path)) is not None:
+            return httpx.Response(200, json=answer)
+        self.sent.append((request.method, request.content))
+        if isinstance(self.trouble, Exception):
+            raise self.trouble
+        return httpx.Response(self.trouble.status_code, headers=self.trouble.headers, content=self.trouble.content)
+
+
+def connected(name: str, trouble: httpx.Response | Exception) -> tuple[Carrier, Wire]:
+    """The carrier with its account, and the wire that it is on."""
+    account = json.loads(ACCOUNTS[name].read_bytes())
+    connect = importlib.import_module(f"{PACKAGES[name]}.connect")
+    wire = Wire(account["answers"], trouble)
+    settings = connect.Settings.from_env(account["environment"])
+    carrier: Carrier = connect.connect(settings, budget=Unlimited(), transport=wire)
+    return carrier, wire
+
+
+def number_of(name: str) -> str:
+    return next(
+        event.number for carrier, path in READABLE if carrier == name for event in readings_of(name, path).events
+    )
+
+
+BUSY = httpx.Response(429, headers={"Retry-After": "17"})
+TROUBLES = {
+    "429": (BUSY, Busy),
+    "503": (httpx.Response(503), Away),
+    "403": (httpx.Response(403), Refused),
+    "no connection": (httpx.ConnectError("canary"), Away),
+    "no answer": (httpx.ReadTimeout("canary"), Away),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("name", CARRIERS)
+async def test_a_question_in_trouble_raises_what_to_do_next(name: str, trouble: str) -> None:
+    """Busy with its wait, Away, Refused: never another error, and never a secret in what it says."""
+    answer, error = TROUBLES[trouble]
+    carrier, _ = connected(name, answer)
+    with pytest.raises(error) as caught:
+        await carrier.track([number_of(name)])
+    assert "canary" not in str(caught.value)
+    assert trouble != "429" or caught.value.retry_after == 17.0
+    await carrier.aclose()
+
+
+@pytest.mark.parametrize(
+    ("trouble", "outcome"),
+    [
+        (BUSY, NotExecuted),
+        (httpx.Response(401), NotExecuted),
+        (httpx.ConnectError("canary"), NotExecuted),
+        (httpx.ReadTimeout("canary"), Unknown),
+        (httpx.Response(503), Unknown),
+        (httpx.Response(200, content=b"<html>busy</html>"), Unknown),
+        (httpx.Response(200, content=b"{}"), Unknown),
+        (ValueError("canary"), Unknown),
+    ],
+    ids=["429", "401", "no connection", "no answer", "503", "html", "nothing", "bug"],
+)
+@pytest.mark.parametrize("name", CARRIERS)
+async def test_a_purchase_in_trouble_says_what_is_proven(
+    name: str, trouble: httpx.Response | Exception, outcome: type
+) -> None:
+    """It raises nothing, and it is sent once (twice after a 401) as the very bytes that were prepared."""
+    carrier, wire = connected(name, trouble)
+    prepared = carrier.prepare_label(LABEL)
+    found = await carrier.buy(prepared)
+    assert type(found) is outcome, found
+    assert "canary" not in str(found)
+    again = 2 if isinstance(trouble, httpx.Response) and trouble.status_code == 401 else 1
+    assert wire.sent == [(prepared.method, prepared.body)] * again
+    await carrier.aclose()
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+async def test_a_label_is_prepared_alike_each_time_and_holds_no_secret(name: str) -> None:
+    """The same request gives the same bytes, which are stored: so no secret is in them, and our reference is."""
+    carrier, _ = connected(name, httpx.Response(503))
+    prepared = carrier.prepare_label(LABEL)
+    assert isinstance(prepared, Prepared) and prepared == carrier.prepare_label(LABEL)
+    assert prepared.operation == "label" and prepared.reference == LABEL.reference
+    assert LABEL.reference.encode() in prepared.body
+    assert b"canary" not in prepared.body and "canary" not in str(prepared.headers)
+    assert "authorization" not in {header.lower() for header in prepared.headers}
+    with pytest.raises(Refused, match=r"\w{3}"):
+        carrier.prepare_label(replace(LABEL, is_dangerous=True))
+    await carrier.aclose()
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+async def test_what_a_carrier_cannot_do_it_says_before_anything_is_sent(name: str) -> None:
+    """The ability says why not and what to do instead; a question is answered with it, all else raises Refused."""
+    carrier, wire = connected(name, httpx.Response(503))
+    number, abilities = number_of(name), carrier.abilities
+    if abilities.intercept:
+        with pytest.raises(Refused):
+            carrier.prepare_intercept(number, None)
+        eligible, charge = await carrier.intercept_eligibility(number), await carrier.intercept_charge(number)
+        assert (eligible.possible, eligible.why, charge.total) == (False, abilities.intercept, None) and charge.note
+    calls = [
+        (abilities.intercept, lambda: carrier.cancel_intercept(number)),
+        (abilities.pickup, lambda: carrier.book_pickup(PICKUP)),
+        (abilities.pickup, lambda: carrier.pickup_state("1")),
+        (abilities.pickup, lambda: carrier.cancel_pickup("1")),
+        (abilities.drop_offs, lambda: carrier.drop_offs(ANN, 3)),
+        (abilities.address_check, lambda: carrier.check_address(ANN)),
+    ]
+    for why, call in calls:
+        if why:
+            with pytest.raises(Refused) as caught:
+                await call()
+            assert len(str(caught.value)) > 20, "it says what to do instead"
+    assert wire.sent == []
+    await carrier.aclose()
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+async def test_what_a_carrier_can_do_is_asked_of_it(name: str) -> None:
+    """Each call that the abilities allow goes out, and in trouble raises one of the errors (never another)."""
+    carrier, wire = connected(name, httpx.Response(403))
+    number, abilities = number_of(name), carrier.abilities
+    calls = [
+        (abilities.intercept, lambda: carrier.intercept_eligibility(number)),
+        (abilities.intercept, lambda: carrier.cancel_intercept(number)),
+        (abilities.pickup, lambda: carrier.book_pickup(PICKUP)),
+        (abilities.drop_offs, lambda: carrier.drop_offs(ANN, 3)),
+        (abilities.address_check, lambda: carrier.check_address(ANN)),
+    ]
+    for why, call in calls:
+        if not why:
+            wire.sent.clear()
+            with pytest.raises(CarrierError):
+                await call()
+            assert wire.sent
+    if not abilities.intercept:
+        outcome = await carrier.intercept(carrier.prepare_intercept(number, None))
+        assert not isinstance(outcome, Intercepted) and isinstance(outcome, Rejected | NotExecuted | Unknown)
+    await carrier.aclose()
+
+
+@pytest.mark.parametrize("trouble", [httpx.Response(403), httpx.Response(503), httpx.ConnectError("canary")], ids=str)
+@pytest.mark.parametrize("name", CARRIERS)
+async def test_the_doctor_always_gets_lines(name: str, trouble: httpx.Response | Exception) -> None:
+    """`check` raises nothing: each line has a name, a verdict, and what to do where it does not work."""
+    carrier, _ = connected(name, trouble)
+    checks = await carrier.check()
+    assert checks and all(isinstance(check, Check) and check.name for check in checks)
+    failed = [check for check in checks if not check.ok]
+    assert failed and all(len(check.detail) > 10 and "canary" not in check.detail for check in failed)
+    await carrier.aclose()

@@ -24,6 +24,7 @@ from tests.standins import (
     collected,
 )
 from tests.ups_sent import SENDING, sent
+from tests.usps_sent import sent as usps_sent
 from tests.walk import ROLES, SECRET, subscription, ups_label, usps_label, walked
 
 if not PRESENT and os.environ.get("HOMEWARD_CONFORMANCE") == "required":
@@ -34,6 +35,8 @@ pytestmark = pytest.mark.skipif(not PRESENT, reason="CONFORMANCE SKIPPED: no off
 REQUESTS: list[tuple[str, Operation, object]] = [
     # Whatever carriers/ups can send with a body, caught on its way out; tests/ups_sent.py adds more.
     *((f"ups sends: {one.name}", one.operation, one.content) for one in (sent() if PRESENT else ()) if one.body),
+    # Likewise of carriers/usps; tests/usps_sent.py adds more.
+    *((f"usps sends: {one.name}", one.operation, one.content) for one in (usps_sent() if PRESENT else ()) if one.body),
     ("ups label NL-IT", Operation(UPS_SHIP, "post", "/shipments/{version}/ship"), ups_label()),
     ("ups label US-US", Operation(UPS_SHIP, "post", "/shipments/{version}/ship"), ups_label(country="US", image="ZPL")),
     (

@@ -24,6 +24,6 @@ RARE = {"void.after_proof", "void.after_intent", "void.after_send", "void.after_
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 async def test_the_rig_sees_a_planted_bug(bug):
     """With the bug in the buyer the very same rig says that the promise is broken, and why."""
-    result = await run(kills=24, seed=5, plant=bug, seconds=15)
+    result = await run(kills=40, seed=5, plant=bug, seconds=15)
     assert not result["held"]
     assert result["examples"], result

@@ -8,7 +8,7 @@ from carriers.contract import Abilities, Bought, LabelFormat
 from spending.buying import buy, keep
 from spending.intents import claim_of, hand_over, new_purchase_id, state_of
 from spending.machine import LabelState, Proof, State, is_paper, may_void, sort_labels
-from spending.reconciling import accept, close, reconcile, reconcile_now, refuse, shown
+from spending.reconciling import accept, again, close, reconcile, reconcile_now, refuse, shown
 from spending.replays import prove
 from spending.resolving import resolve
 from spending.voiding import void, void_surplus
@@ -240,6 +240,20 @@ async def test_a_double_that_shows_itself_a_day_later_is_found_and_voided(store)
     assert seller.live == [live]
 
 
+async def test_what_was_sent_late_is_asked_for_a_day_after_it_was_sent(store):
+    """Planned, and sent only two days later: the look at 24 hours counts from the send."""
+    seller, hands = Seller(), Hands()
+    till = till_of(store, seller, hands)
+    id = await planned(till)
+    hands.at += 2 * 86_400
+    await reconcile(till)
+    await store.write(lambda tx: hand_over(tx, till, id))
+    assert await state_of(till, id) is State.ISSUED
+    seller._charge(seller.charges[0][0])
+    hands.at += 86_401
+    assert (await reconcile(till)).orphans == [seller.charges[1][1]]
+
+
 async def test_reconciling_now_asks_about_everything_and_shows_every_line_of_money(store):
     """Orphans, ghosts and prices that differ are found at once, whatever is due; ghosts are told to ops."""
     seller, hands = Seller(), Hands()
@@ -315,3 +329,16 @@ def test_paper_is_what_it_says_and_no_larger_than_two_megabytes():
     assert is_paper(LabelFormat.PDF, b"%PDF-1.7") and not is_paper(LabelFormat.PDF, b"<html>")
     assert is_paper(LabelFormat.ZPL, b"\n^XA^XZ") and not is_paper(LabelFormat.GIF, b"")
     assert not is_paper(LabelFormat.PDF, b"%PDF-" + b"x" * (2 * 1024 * 1024))
+
+
+async def test_a_person_may_let_it_be_sent_again(store):
+    """Three sends that vanished; the person says again: looked for, then sent with the same bytes, and bought."""
+    seller, hands = Seller(["drop", "drop", "drop"]), Hands()
+    till = till_of(store, seller, hands)
+    id = await planned(till)
+    await buy(till, id)
+    await pass_time(till, hands, 2 * 3600, 60)
+    assert await state_of(till, id) is State.NEEDS_HUMAN
+    assert await again(till, id)
+    await pass_time(till, hands, 3600, 60)
+    assert await state_of(till, id) is State.BOUGHT and len(set(seller.sent)) == 1 and len(seller.charges) == 1

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from street.faults import Fault
-from tests.walk import Caller, listening, street, subscription, until_quiet
+from tests.walk import Caller, listening, street, subscription, until_quiet, until_sent
 
 TRACK, DETAILS = "/usps/tracking/v3r2/tracking", "/ups/api/track/v1/details"
 SUBSCRIPTIONS = "/usps/subscriptions-tracking/v3r2/subscriptions"
@@ -91,10 +91,10 @@ async def test_a_push_is_lost_doubled_late_or_reordered_by_itself(kind: str, cha
     async with listening() as listener, street(usps_listener_url=listener.url, usps_listener_secret="s") as (town, _):
         parcel = town.create("usps", "delivered_first_time")
         town.faults.add(Fault("usps", "push", kind, seconds=86400))
+        town.clock.turn(parcel.telling.ends_at)
+        await until_sent(town)
+        town.clock.turn(town.now() + timedelta(days=2))
         await until_quiet(town)
-        if kind == "late":
-            town.clock.turn(town.now() + timedelta(days=2))
-            await until_quiet(town)
         told = [json.loads(json.loads(body)["payload"])["trackingEvents"][0]["eventType"] for _, body in listener.posts]
         assert len(told) == len(parcel.telling.pushes) + change
         first = sorted(parcel.telling.pushes, key=lambda push: push.due)[0].scan.word

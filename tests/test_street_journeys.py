@@ -33,6 +33,8 @@ REQUIRED = {
     "return_bounces": "ups usps",
     "final_attempt_no_return_scan": "ups",
     "refused_no_return_scan": "usps",
+    "hold_runs_out": "usps",
+    "access_point_runs_out": "ups",
     "return_under_way": "ups usps",
     "address_corrected": "ups usps",
     "recalled_by_shipper": "ups",

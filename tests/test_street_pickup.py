@@ -57,8 +57,9 @@ async def test_a_collection_is_received_then_dispatched_then_done() -> None:
     async with street() as (town, caller):
         await book(caller, pickup("20260306", method="01"))
         heads, seen = caller.ups | {"AccountNumber": "W95789"}, []
-        for hours in (0, 30, 18, 8, 20):
-            town.clock.turn(town.now() + timedelta(hours=hours))
+        start = town.now()
+        for hours in (1, 30, 48, 56, 76):
+            town.clock.turn(start + timedelta(hours=hours))
             await caller.sign_in()
             answer = await caller.http.get(f"{PICKUPS}/oncall", headers=heads | caller.ups)
             pending = answer.json().get("PickupPendingStatusResponse", {}).get("PendingStatus", [{}])

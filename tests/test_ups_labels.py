@@ -498,6 +498,7 @@ async def test_what_a_void_proves(street: Street, answer: httpx.Response | Excep
     assert str(void.calls[0].request.url) == f"{BASE}{VOID}"
     assert (prepared.method, prepared.body, prepared.reference) == ("DELETE", b"", NUMBER)
 
+
 # ------------------------------------------------------------------------------------------- what else a label can be
 
 SWISS = replace(CUSTOMER, city="Zuerich", postal_code="8001", country="CH")

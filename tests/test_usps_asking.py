@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -117,16 +118,6 @@ async def test_no_token_says_what_to_do(
         assert caught.value.retry_after == 7
 
 
-async def test_the_check_names_missing_scopes(usps: Usps, wire: respx.MockRouter) -> None:
-    """An app without tracking gets a token all the same; synonyms count as the scope."""
-    wire.post(TOKEN).mock(return_value=granted(scope="labels payments subscriptions"))
-    wire.post(PAYMENT).mock(return_value=httpx.Response(200, json={"paymentAuthorizationToken": "P1"}))
-    checks = {one.name: one for one in await usps.check()}
-    assert not checks["USPS scopes"].ok and "missing: tracking;" in checks["USPS scopes"].detail
-    assert checks["USPS credentials"].ok and checks["USPS payment"].ok
-    assert not checks["USPS pushes"].ok and "USPS_LISTENER_URL" in checks["USPS pushes"].detail
-
-
 # -------------------------------------------------------------------------------------------------------------- payment
 
 
@@ -238,6 +229,58 @@ async def test_a_401_renews_the_token_once(usps: Usps, wire: respx.MockRouter) -
     route = wire.post(TRACK).mock(side_effect=[httpx.Response(401), httpx.Response(200, content=b"[]")])
     await usps.track([NUMBERS[0]])
     assert [one.request.headers["authorization"] for one in route.calls] == ["Bearer A1", "Bearer A2"]
+
+
+OLDER = f"{BASE}/tracking/v3/tracking"
+WAITING = (Path(__file__).parent / "fixtures" / "usps" / "attempted_no_access.json").read_bytes()
+DELIVERED = (Path(__file__).parent / "fixtures" / "usps" / "delivered_front_door.json").read_bytes()
+
+
+def number_in(body: bytes) -> str:
+    return str(json.loads(body)[0]["trackingNumber"])
+
+
+@pytest.fixture
+async def curious() -> AsyncIterator[Usps]:
+    env = ENV | {"USPS_RETURN_DATES": "true"}
+    made = connect(Settings.from_env(env), budget=Unlimited(), transport=httpx.AsyncHTTPTransport(verify=False))
+    yield made
+    await made.aclose()
+
+
+async def test_a_waiting_parcels_return_date_is_asked_where_it_is_wished(curious: Usps, wire: Any) -> None:
+    """source: facts/usps.md 3.1: only the older API has it; only a parcel that waits is asked for, by one call."""
+    both = [number_in(WAITING), number_in(DELIVERED)]
+    body = json.dumps([*json.loads(WAITING), *json.loads(DELIVERED)]).encode()
+    wire.post(TRACK).mock(return_value=httpx.Response(200, content=body))
+    said = {"trackingNumber": both[0], "trackingEvents": [], "returnDateNotice": "2026-03-20"}
+    older = wire.get(f"{OLDER}/{both[0]}").mock(return_value=httpx.Response(200, json=said))
+    batch, more = await curious.track(both)
+    assert batch.body == body and older.calls[0].request.url.params["expand"] == "DETAIL"
+    assert more.asked == (both[0],) and str(curious.read(more).told[0].return_by) == "2026-03-20"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refused(400, "OAS", "OASValidation failed"),
+        httpx.Response(404, json={}),
+        httpx.Response(429),
+        httpx.Response(403),
+    ],
+)
+async def test_without_the_older_api_nothing_is_lost(answer: httpx.Response, curious: Usps, wire: Any) -> None:
+    """It may be retired any day: the batch stands, whatever the older API says."""
+    wire.post(TRACK).mock(return_value=httpx.Response(200, content=WAITING))
+    older = wire.get(f"{OLDER}/{number_in(WAITING)}").mock(return_value=answer)
+    (batch,) = await curious.track([number_in(WAITING)])
+    assert batch.body == WAITING and older.called
+
+
+async def test_by_default_the_older_api_is_not_asked(usps: Usps, wire: respx.MockRouter) -> None:
+    """It costs a call for every parcel."""
+    wire.post(TRACK).mock(return_value=httpx.Response(200, content=WAITING))
+    assert len(await usps.track([number_in(WAITING)])) == 1
 
 
 # ------------------------------------------------------------------------------------------------------------- settings

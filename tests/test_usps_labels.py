@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +36,7 @@ BUY, REPRINT = f"{BASE}/labels/v3/return-label", f"{BASE}/labels/v3/label-reprin
 TOKEN, PAYMENT = f"{BASE}/oauth2/v3/token", f"{BASE}/payments/v3/payment-authorization"
 KEY = "6f1c9f0e-7c0a-4b0e-9a55-2f8f4d8d9e11"
 NUMBER = "9202090123456700000015"
+MONDAY = date(2026, 3, 2)
 PDF = b"%PDF-1.4 a label"
 ANN = Address(
     "Ann Marie Lee", ("10 Elm St", "Apt 4"), "Reno", "89501-1234", "US", "NV", phone="7755550100", email="a@b.c"
@@ -176,7 +178,10 @@ def test_the_request_meets_the_official_file(picture: LabelFormat, usps: Usps) -
         ({"weight_kg": Decimal(0)}, "pounds"),
         ({"size_cm": (Decimal(1), Decimal(0), Decimal(1))}, "side"),
         ({"service": "PRIORITY_MAIL"}, "no return service"),
-        ({"is_return": False}, "only return labels"),
+        ({"is_return": False}, "day it is handed over"),
+        ({"is_return": False, "ship_day": MONDAY, "qr": True}, "returns only"),
+        ({"is_return": False, "ship_day": MONDAY, "service": "PRIORITY_MAIL_RETURN_SERVICE"}, "no service"),
+        ({"is_dangerous": True}, "dangerous goods"),
         ({"ship_from": replace(ANN, country="CA")}, "ship_from is in CA"),
         ({"ship_to": replace(DOCK, country="DE")}, "ship_to is in DE"),
         ({"ship_from": replace(ANN, region="AE")}, "customs form"),
@@ -385,3 +390,158 @@ async def test_a_return_label_is_void_on_our_side_only(usps: Usps, wire: respx.M
     outcome = await usps.void(usps.prepare_void(NUMBER, ""))
     assert isinstance(outcome, Voided) and outcome.number == NUMBER and "our side" in outcome.note
     assert usps.abilities.void_return and not wire.calls
+
+
+# ------------------------------------------------------------------------------------------------- outbound and voiding
+
+OUT, CANCEL = f"{BASE}/labels/v3/label", f"{BASE}/labels/v3/label/{NUMBER}"
+RESEND = replace(REQUEST, is_return=False, ship_from=DOCK, ship_to=ANN, ship_day=MONDAY)
+
+
+def test_a_label_to_a_customer_meets_the_official_file(usps: Usps) -> None:
+    """A resend or an exchange: other classes, the day it is handed over, its own address on the way."""
+    prepared = usps.prepare_label(RESEND)
+    body = json.loads(prepared.body)
+    assert prepared.path == "/labels/v3/label" and prepared.headers["X-Idempotency-Key"] == KEY
+    assert body["toAddress"]["lastName"] == "Lee" and body["fromAddress"]["firm"] == "Returns DC 1"
+    package = body["packageDescription"]
+    assert (package["mailClass"], package["mailingDate"]) == ("USPS_GROUND_ADVANTAGE", "2026-03-02")
+    assert package["destinationEntryFacilityType"] == "NONE"
+    if PRESENT:
+        operation = Operation("usps/labels-v3.yaml", "post", "/label")
+        for service in ("", "PRIORITY_MAIL", "PRIORITY_MAIL_EXPRESS"):
+            again = usps.prepare_label(replace(RESEND, service=service))
+            assert complaints(operation, json.loads(again.body)) == []
+
+
+@pytest.mark.parametrize("form", ["flat", "multipart"])
+async def test_a_label_to_a_customer_is_bought_and_can_be_cancelled(form: str, usps: Usps, wire: Any) -> None:
+    """Its answer calls the image otherwise; it remembers the key it was bought under, by which it is cancelled."""
+    answer = flat(returnLabelImage=None, labelImage=drawn(), routingInformation="420895011234", constructCode="C01")
+    if form == "multipart":
+        content = multipart().content.replace(b"returnLabel", b"label").replace(b"42089431", b"42089501")
+        answer = httpx.Response(200, content=content, headers={"Content-Type": "multipart/form-data; boundary=B"})
+    wire.post(OUT).mock(return_value=answer)
+    outcome = await usps.buy(usps.prepare_label(RESEND))
+    assert isinstance(outcome, Bought), outcome
+    assert outcome.label.shipment_id == KEY and outcome.label.documents == {LabelFormat.PDF: PDF}
+    prepared = usps.prepare_void(NUMBER, outcome.label.shipment_id)
+    assert (prepared.method, prepared.path) == ("DELETE", f"/labels/v3/label/{NUMBER}")
+    by_key = usps.prepare_void("", KEY)
+    assert (by_key.path, by_key.headers["X-Idempotency-Key"]) == ("/labels/v3/label", KEY)
+
+
+def cancelled(status: str = "CANCELED", **more: Any) -> httpx.Response:
+    return httpx.Response(200, json={"trackingNumber": NUMBER, "status": status} | more)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        (cancelled(), Voided, "not charged"),
+        (cancelled("DISPUTED", disputeId="D7"), Voided, "dispute D7"),
+        (refused(400, "160186", "cancelled already"), Voided, "before"),
+        (refused(400, "160187", "a return label"), Voided, "our side"),
+        (refused(400, "160184", "cannot be cancelled"), Rejected, "cannot be cancelled"),
+        (refused(400, "160185", "not found"), Rejected, "not found"),
+        (refused(400, "160277", "A dispute was already submitted today"), NotExecuted, "today"),
+        (httpx.Response(429, headers={"Retry-After": "9"}), NotExecuted, "429"),
+        (refused(503, "503"), Unknown, "503"),
+        (httpx.ReadTimeout("slow"), Unknown, "ReadTimeout"),
+        (httpx.ConnectError("no"), NotExecuted, "ConnectError"),
+        (cancelled("PENDING"), Unknown, "not whether"),
+        (httpx.Response(200, text="<html>"), Unknown, "cannot be read"),
+    ],
+)
+async def test_each_answer_to_a_cancellation_is_judged(
+    answer: Any, kind: type, words: str, usps: Usps, wire: Any
+) -> None:
+    """source: facts/usps.md 2.8: CANCELED before manifest, DISPUTED after; cancelled twice is cancelled."""
+    route = wire.delete(CANCEL).mock(side_effect=[answer])
+    outcome = await usps.void(usps.prepare_void(NUMBER, KEY))
+    assert isinstance(outcome, kind), outcome
+    said = {Voided: "note", Rejected: "message"}.get(kind, "why")
+    assert words in getattr(outcome, said) and route.call_count == 1
+    assert route.calls[0].request.headers["x-payment-authorization-token"] == "P1"
+
+
+async def test_a_number_that_is_none_never_reaches_a_path(usps: Usps) -> None:
+    """It stands in the URL of a call that spends."""
+    with pytest.raises(Refused, match="no tracking number"):
+        usps.prepare_void("../label", KEY)
+    with pytest.raises(Refused, match="no tracking number"):
+        await usps.reprint("x/../y", LabelFormat.PDF, is_return=True)
+
+
+@pytest.mark.parametrize("is_return", [True, False])
+async def test_a_label_is_printed_again_by_its_number(is_return: bool, usps: Usps, wire: respx.MockRouter) -> None:
+    """source: facts/usps.md 2.8: named otherwise for a return; in any picture but a code."""
+    names = ("returnLabelMetadata", "returnLabelImage") if is_return else ("labelMetadata", "labelImage")
+    zpl = b"^XA^XZ"
+    body = dict(zip(names, (METADATA, drawn(zpl)), strict=True)) | {"reprintInfo": {"reprintNumber": 1}}
+    route = wire.post(f"{REPRINT}/{NUMBER}").mock(return_value=httpx.Response(200, json=body))
+    (label,) = await usps.reprint(NUMBER, LabelFormat.ZPL, is_return=is_return)
+    assert label.documents == {LabelFormat.ZPL: zpl} and label.price == Money(Decimal("14.30"), "USD")
+    sent = route.calls[0].request
+    assert "x-idempotency-key" not in sent.headers
+    if PRESENT:
+        operation = Operation("usps/labels-v3.yaml", "post", "/label-reprint/{trackingNumber}")
+        assert complaints(operation, json.loads(sent.content)) == []
+    with pytest.raises(Refused, match="qr"):
+        await usps.reprint(NUMBER, LabelFormat.QR, is_return=is_return)
+
+
+# ------------------------------------------------------------------------------------------------- codes and dangerous
+
+PNG = b"\x89PNG\r\n\x1a\n a code"
+
+
+@pytest.mark.parametrize("wish", [{"qr": True}, {"format": LabelFormat.QR}])
+async def test_a_code_for_the_counter_comes_with_the_label(wish: dict[str, Any], usps: Usps, wire: Any) -> None:
+    """source: facts/usps.md 2.7: the code first, the PDF beside it, and where to print without a code."""
+    prepared = usps.prepare_label(replace(REQUEST, **wish))
+    assert json.loads(prepared.body)["imageInfo"] == {
+        "imageType": "LABEL_BROKER",
+        "labelType": "4X6LABEL",
+        "receiptOption": "NONE",
+        "includeLabelBrokerPDF": True,
+    }
+    if PRESENT:
+        assert complaints(Operation("usps/labels-v3.yaml", "post", "/return-label"), json.loads(prepared.body)) == []
+    wire.post(BUY).mock(return_value=flat(labelBrokerQR=drawn(PNG), labelBrokerID="AB12"))
+    outcome = await usps.buy(prepared)
+    assert isinstance(outcome, Bought), outcome
+    assert list(outcome.label.documents.items()) == [(LabelFormat.QR, PNG), (LabelFormat.PDF, PDF)]
+    assert outcome.label.warnings == ("also at https://tools.usps.com/label-broker.htm?LabelID=AB12&zip=89431",)
+
+
+async def test_a_code_alone_is_a_label_too_and_a_picture_is_no_code(usps: Usps, wire: respx.MockRouter) -> None:
+    """The spec's prose calls the code labelImage; something else in its place is not what was asked for."""
+    prepared = usps.prepare_label(replace(REQUEST, qr=True))
+    wire.post(BUY).mock(return_value=flat(returnLabelImage=None, labelImage=drawn(PNG)))
+    outcome = await usps.buy(prepared)
+    assert isinstance(outcome, Bought) and outcome.label.documents == {LabelFormat.QR: PNG}
+    wire.post(BUY).mock(return_value=flat(labelBrokerQR=drawn(b"GIF89a")))
+    assert isinstance(await usps.buy(prepared), Unknown)
+
+
+async def test_a_purchase_with_a_code_is_found_as_a_pdf(usps: Usps, wire: respx.MockRouter) -> None:
+    """source: facts/usps.md 2.8: a reprint knows no codes."""
+    route = wire.post(REPRINT).mock(return_value=flat())
+    (label,) = await usps.find(usps.prepare_label(replace(REQUEST, qr=True)))
+    assert label.documents == {LabelFormat.PDF: PDF}
+    assert json.loads(route.calls[0].request.content)["imageInfo"]["imageType"] == "PDF"
+
+
+async def test_dangerous_goods_need_an_agreed_service_and_the_ground() -> None:
+    """source: facts/usps.md 2.9: refused by default; with the agreed service by Ground Advantage only."""
+    agreed = connect(Settings(client_id="k", client_secret="s", hazmat_service=831), budget=Unlimited())
+    dangerous = replace(REQUEST, is_dangerous=True)
+    package = json.loads(agreed.prepare_label(dangerous).body)["packageDescription"]
+    assert package["extraServices"] == [831] and package["packageOptions"] == {"contentType": "HAZMAT"}
+    with pytest.raises(Refused, match="Ground Advantage only"):
+        agreed.prepare_label(replace(dangerous, service="PRIORITY_MAIL_RETURN_SERVICE"))
+    if PRESENT:
+        body = json.loads(agreed.prepare_label(dangerous).body)
+        assert complaints(Operation("usps/labels-v3.yaml", "post", "/return-label"), body) == []
+    await agreed.aclose()

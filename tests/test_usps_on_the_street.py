@@ -4,18 +4,29 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from carriers.contract import Bought, LabelFormat, Payload, Push, Readings, Rejected, Source
+from carriers.contract import (
+    Bought,
+    LabelFormat,
+    Payload,
+    PickupRequest,
+    PickupStage,
+    Push,
+    Readings,
+    Rejected,
+    Source,
+    Voided,
+)
 from carriers.door import Unlimited
 from carriers.usps.connect import Settings, Usps, connect
 from carriers.usps.reading import read, verify
 from street.town import Town
-from tests.test_usps_labels import REQUEST
+from tests.test_usps_labels import ANN, REQUEST, RESEND
 from tests.walk import SECRET, listening, street, stroll, walked
 
 
@@ -100,6 +111,90 @@ async def town_and_usps() -> AsyncIterator[tuple[Town, Usps, Any]]:
         usps = connect(Settings.from_env(env), budget=Unlimited())
         yield town, usps, listener
         await usps.aclose()
+
+
+async def test_a_code_for_the_counter_is_bought_with_its_label(town_and_usps: tuple[Town, Usps, Any]) -> None:
+    """A PNG to be scanned and the PDF beside it; found again it is the PDF, as a reprint knows no codes."""
+    _, usps, _ = town_and_usps
+    prepared = usps.prepare_label(replace(REQUEST, purchase_id=str(uuid.uuid4()), qr=True))
+    outcome = await usps.buy(prepared)
+    assert isinstance(outcome, Bought), outcome
+    assert list(outcome.label.documents) == [LabelFormat.QR, LabelFormat.PDF]
+    assert "label-broker.htm?LabelID=" in outcome.label.warnings[0]
+    (found,) = await usps.find(prepared)
+    assert found.number == outcome.label.number and list(found.documents) == [LabelFormat.PDF]
+
+
+async def test_a_label_to_a_customer_is_bought_printed_again_and_cancelled(
+    town_and_usps: tuple[Town, Usps, Any],
+) -> None:
+    """A resend by the same code; cancelled twice is cancelled; a return label is void on our side only."""
+    town, usps, _ = town_and_usps
+    out = replace(RESEND, purchase_id=str(uuid.uuid4()), ship_day=town.now().date())
+    outcome = await usps.buy(usps.prepare_label(out))
+    assert isinstance(outcome, Bought), outcome
+    number, key = outcome.label.number, outcome.label.shipment_id
+    (again,) = await usps.reprint(number, LabelFormat.ZPL, is_return=False)
+    assert again.number == number and b"^XA" in again.documents[LabelFormat.ZPL]
+    first, second = await usps.void(usps.prepare_void(number, key)), await usps.void(usps.prepare_void(number, key))
+    assert isinstance(first, Voided) and "not charged" in first.note, first
+    assert isinstance(second, Voided) and "before" in second.note, second
+    returned = await usps.buy(usps.prepare_label(replace(REQUEST, purchase_id=str(uuid.uuid4()))))
+    assert isinstance(returned, Bought) and returned.label.shipment_id == ""
+    sent_all_the_same = await usps.void(usps.prepare_void(returned.label.number, "k"))
+    assert isinstance(sent_all_the_same, Voided) and "our side only" in sent_all_the_same.note, sent_all_the_same
+
+
+async def test_a_label_to_a_customer_is_cancelled_by_its_key_alone(town_and_usps: tuple[Town, Usps, Any]) -> None:
+    """When the answer to a purchase was lost, its number is not known."""
+    town, usps, _ = town_and_usps
+    out = replace(RESEND, purchase_id=str(uuid.uuid4()), ship_day=town.now().date())
+    assert isinstance(await usps.buy(usps.prepare_label(out)), Bought)
+    outcome = await usps.void(usps.prepare_void("", out.purchase_id))
+    assert isinstance(outcome, Voided), outcome
+
+
+async def test_a_collection_is_booked_changed_and_cancelled(town_and_usps: tuple[Town, Usps, Any]) -> None:
+    """By its confirmation and ETags; booked twice is the same one."""
+    town, usps, _ = town_and_usps
+    day = town.now().date() + timedelta(days=2)
+    wanted = PickupRequest(replace(ANN, postal_code="89501"), day, time(9), time(17), pieces=2)
+    booked = await usps.book_pickup(wanted)
+    assert booked.day == day and (await usps.pickup_state(booked.confirmation)).state is PickupStage.BOOKED
+    assert (await usps.book_pickup(wanted)).confirmation == booked.confirmation
+    changed = await usps.change_pickup(booked.confirmation, replace(wanted, pieces=3))
+    assert changed.confirmation == booked.confirmation
+    await usps.cancel_pickup(booked.confirmation)
+    await usps.cancel_pickup(booked.confirmation)
+    assert (await usps.pickup_state(booked.confirmation)).state is PickupStage.UNKNOWN
+
+
+async def test_an_address_and_the_offices_near_it(town_and_usps: tuple[Town, Usps, Any]) -> None:
+    """The ZIP+4 comes with the address as USPS writes it; offices with distance and hours."""
+    _, usps, _ = town_and_usps
+    verdict = await usps.check_address(replace(ANN, postal_code="89501"))
+    assert verdict.verdict == "valid" and len(verdict.zip4) == 4, verdict
+    assert verdict.candidates[0].postal_code == f"89501-{verdict.zip4}"
+    offices = await usps.drop_offs(ANN, 3)
+    assert 0 < len(offices) <= 3 and all(one.hours and one.address.postal_code for one in offices)
+    assert [one.distance_km for one in offices] == sorted(one.distance_km or 0 for one in offices)
+    assert await usps.drop_offs(ANN, 3, prints_labels=True)
+
+
+async def test_the_older_api_is_asked_for_the_return_date_of_a_waiting_parcel(
+    town_and_usps: tuple[Town, Usps, Any],
+) -> None:
+    """Where it is wished: a parcel that waits after an attempt has the day on which it goes back."""
+    town, usps, _ = town_and_usps
+    curious = connect(usps.settings.model_copy(update={"return_dates": True}), budget=Unlimited())
+    parcel = town.create("usps", "unclaimed")
+    dated = []
+    for _ in range(40):
+        town.clock.turn(town.now() + timedelta(hours=12))
+        answers = await curious.track([parcel.number])
+        dated += [told for one in answers[1:] for told in curious.read(one).told if told.return_by]
+    await curious.aclose()
+    assert dated and {told.fields["return_by"] for told in dated} == {"returnDateNotice"}
 
 
 @pytest.mark.parametrize("picture", [one for one in LabelFormat if one is not LabelFormat.QR])

@@ -169,11 +169,65 @@ async def test_a_first_subscription_is_created(usps: Usps, wire: respx.MockRoute
         assert complaints(operation, body) == []
 
 
+def there_is(wire: respx.MockRouter, *found: dict[str, Any]) -> None:
+    """What one subscription is, at each look at it, under ETags "1", "2" ..."""
+    answers = [httpx.Response(200, json=one, headers={"ETag": f'"{tag}"'}) for tag, one in enumerate(found, 1)]
+    wire.get(f"{ALL}/{found[0]['subscriptionId']}").mock(side_effect=answers)
+
+
 async def test_one_that_works_is_left_alone(usps: Usps, wire: respx.MockRouter) -> None:
-    """Asking every hour costs one call."""
+    """Asking every hour costs two calls: the list may be stale, the subscription itself is not."""
     listed(wire, held(), held("x", listenerURL="https://other.example.com"))
+    there_is(wire, held())
     await usps.subscribe([])
-    assert [call.request.method for call in wire.calls] == ["POST", "GET"]
+    assert [call.request.method for call in wire.calls] == ["POST", "GET", "GET"]
+
+
+async def test_a_suspension_that_the_list_hides_is_seen(usps: Usps, wire: respx.MockRouter, caplog: Any) -> None:
+    """source: facts/usps.md 5: lists are cached; the reason of a suspension is said, the secret never."""
+    listed(wire, held())
+    off = held(status="SUSPENDED", statusReason="unable to reach listener")
+    there_is(wire, off, off)
+    put = wire.put(f"{ALL}/{ID}").mock(return_value=httpx.Response(200, json=held()))
+    await usps.subscribe([])
+    assert put.call_count == 1
+    (record,) = [one for one in caplog.records if "found off" in one.message]
+    assert (record.status, record.why) == ("SUSPENDED", "unable to reach listener")
+    assert SECRET not in str([one.__dict__ for one in caplog.records])
+
+
+async def test_one_that_usps_deleted_is_made_anew(usps: Usps, wire: respx.MockRouter) -> None:
+    """source: facts/usps.md 5: after thirty idle days it may be gone, though a stale list still shows it."""
+    listed(wire, held())
+    wire.get(f"{ALL}/{ID}").mock(return_value=httpx.Response(404, json={}))
+    made = wire.post(ALL).mock(return_value=httpx.Response(201, json=held(SPARE)))
+    assert (await usps.subscribe([])).accepted == ("*",)
+    assert made.call_count == 1
+
+
+async def test_a_new_secret_is_told_once_where_usps_does_not_echo_it(usps: Usps, wire: respx.MockRouter) -> None:
+    """While two secrets are accepted the newest is put, once in a life; both prove pushes meanwhile."""
+    silent = {name: value for name, value in held().items() if name != "secret"}
+    listed(wire, silent)
+    there_is(wire, *[silent] * 4)
+    put = wire.put(f"{ALL}/{ID}").mock(return_value=httpx.Response(200, json=silent))
+    await usps.subscribe([])
+    await usps.subscribe([])
+    assert put.call_count == 1 and json.loads(put.calls[0].request.content)["secret"] == SECRET
+    if PRESENT:
+        operation = Operation("usps/subscriptions-tracking-v3r2.yaml", "put", "/subscriptions/{subscriptionId}")
+        assert complaints(operation, json.loads(put.calls[0].request.content)) == []
+
+
+async def test_a_secret_that_is_quoted_back_is_hushed(usps: Usps, wire: respx.MockRouter) -> None:
+    """A gateway may repeat what it did not like."""
+    listed(wire)
+    error = {"code": "400", "errors": [{"code": "OAS", "detail": f"secret {SECRET} is no good"}]}
+    wire.post(ALL).mock(return_value=httpx.Response(400, json={"error": error}, headers={"X-Request-ID": "r-1"}))
+    with pytest.raises(Refused, match="is no good") as caught:
+        await usps.subscribe([])
+    assert SECRET not in str(caught.value) and caught.value.request_id == "r-1"
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("there", [held(status="SUSPENDED"), held(status="DISABLED"), held(secret="f" * 32)])
@@ -181,7 +235,7 @@ async def test_a_suspension_is_undone_and_a_secret_renewed(there: dict[str, Any]
     """source: facts/usps.md 5: PUT with the current ETag; a stale one is read again."""
     listed(wire, there)
     wire.get(f"{ALL}/{ID}").mock(
-        side_effect=[httpx.Response(200, json=there, headers={"ETag": tag}) for tag in ('"old"', '"new"')]
+        side_effect=[httpx.Response(200, json=there, headers={"ETag": tag}) for tag in ('"0"', '"old"', '"new"')]
     )
     put = wire.put(f"{ALL}/{ID}").mock(side_effect=[httpx.Response(412, json={}), httpx.Response(200, json=held())])
     assert (await usps.subscribe([])).accepted == ("*",)
@@ -193,6 +247,7 @@ async def test_a_suspension_is_undone_and_a_secret_renewed(there: dict[str, Any]
 async def test_spare_ones_are_deleted(usps: Usps, wire: respx.MockRouter) -> None:
     """Two would push everything twice."""
     listed(wire, held(), held(SPARE))
+    there_is(wire, held())
     wire.get(f"{ALL}/{SPARE}").mock(return_value=httpx.Response(200, json=held(SPARE), headers={"ETag": "t"}))
     gone = wire.delete(f"{ALL}/{SPARE}").mock(return_value=httpx.Response(204))
     await usps.subscribe([])

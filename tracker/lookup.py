@@ -33,7 +33,6 @@ from tracker.follow import (
 from tracker.lifecycle import Leg, Purpose, Status
 from tracker.orders import OrderState, email_proof, facts_of, postcode_proof, state_now
 
-
 STALE = timedelta(hours=24)
 """A parcel under way that nobody could ask about for so long: the answer says that it is old."""
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -87,6 +87,7 @@ class Poller:
     ledger: Reader
     clock: Clock
     real_us: Callable[[], int] = lambda: time.time_ns() // 1000
+    _quiet_until: dict[str, int] = field(default_factory=dict)  # real time, by carrier: it is busy until then
 
     async def sweep(self, carrier: Carrier, limit: int = 200) -> int:
         """Ask one carrier about what is due; how many parcels were asked about.
@@ -94,6 +95,8 @@ class Poller:
         A parcel is claimed under a lease in real time and a fence, so that two workers never both count its answer.
         """
         now, real = self.clock.now(), self.real_us()
+        if real < self._quiet_until.get(carrier.name, 0):
+            return 0
 
         async def claim(tx: Tx) -> list[tuple[Row, int]]:
             return await claim_due_polls(
@@ -164,16 +167,22 @@ class Poller:
             )
 
     async def _put_off(self, carrier: Carrier, batch: Sequence[tuple[Row, int]], error: CarrierError) -> None:
-        """No answer: the batch is due again soon, and an outage is told once."""
+        """No answer: the batch is due again soon, and an outage is told once.
+
+        While the carrier is busy (or our budget used up) nobody is asked, and the batch keeps its place: put behind all
+        that is due, the most urgent would lose their turn whenever there is more to ask than the quota allows.
+        """
         wait = error.retry_after if isinstance(error, Busy) and error.retry_after else 60.0
-        now = self.clock.now()
-        due = to_us(now + timedelta(seconds=wait * self.clock.speed))  # the carrier's wait is in real seconds
+        now, busy = self.clock.now(), isinstance(error, Busy)
+        later = to_us(now + timedelta(seconds=wait * self.clock.speed))  # the carrier's wait is in real seconds
+        if busy:
+            self._quiet_until[carrier.name] = self.real_us() + int(wait * 1e6)
         log.warning("carrier did not answer", extra={"carrier": carrier.name, "error": type(error).__name__})
 
         async def unit(tx: Tx) -> None:
             for row, fence in batch:
-                await release(tx, row["id"], fence, next_poll_us=due)
-            if not isinstance(error, Busy):
+                await release(tx, row["id"], fence, next_poll_us=row["next_poll_us"] if busy else later)
+            if not busy:
                 await away(tx, carrier.name, now, str(error), down=isinstance(error, Away))
 
         await self.store.write(unit)

@@ -52,7 +52,7 @@ class Target:
     is_allowed: bool
 
 
-def judge(url: str, allowed: Collection[str] = ()) -> Target:
+def judge(url: str, allowed: Collection[str] = (), https_port: int = 443) -> Target:
     """The target of a URL that may be connected to: https on port 443, or a host of the allow-list. Raises Barred."""
     if len(url) > _LONGEST or not _FIT.fullmatch(url):
         raise Barred("a URL in visible ASCII is expected (a name in other letters as xn--...)")
@@ -71,8 +71,8 @@ def judge(url: str, allowed: Collection[str] = ()) -> Target:
     if not is_allowed:
         if parts.scheme != "https":
             raise Barred("https is expected")
-        if port != 443:
-            raise Barred("port 443 is expected")
+        if port != https_port:
+            raise Barred(f"port {https_port} is expected")
     if literal is not None:
         check([literal], is_allowed=is_allowed)
     return Target(host, port, is_allowed)

@@ -1,6 +1,7 @@
 """The connection a notice goes out on: resolved once, every address judged, and connected to exactly that address."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Awaitable, Callable, Collection
 from contextvars import ContextVar
@@ -35,15 +36,14 @@ class Guard(httpx.AsyncBaseTransport):
     a name that answers otherwise the second time, or an address that no resolver saw, gains nothing.
     """
 
-    def __init__(self, allowed: Collection[str], look: Look = look_up) -> None:
-        self._allowed = allowed
-        self._look = look
+    def __init__(self, allowed: Collection[str], look: Look = look_up, https_port: int = 443) -> None:
+        self._allowed, self._look, self._https_port = allowed, look, https_port
         self._inner = AiohttpTransport(client=self._session)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send, or raise ConnectError where the target is barred."""
         try:
-            target = judge(str(request.url), self._allowed)
+            target = judge(str(request.url), self._allowed, self._https_port)
         except Barred as error:
             raise httpx.ConnectError(f"barred: {error}") from error
         token = _target.set(target)
@@ -77,7 +77,7 @@ class _Resolver(AbstractResolver):
         try:
             check([ip_address(each) for each in found], is_allowed=bool(target and target.is_allowed))
         except ValueError as error:
-            raise OSError(f"barred: {error}") from None
+            raise OSError(errno.EACCES, f"barred: {error}") from None
         return [
             ResolveResult(
                 hostname=host,
@@ -101,7 +101,7 @@ def _socket(info: tuple[Any, ...]) -> socket.socket:
     try:
         check([ip_address(where[0])], is_allowed=bool(target and target.is_allowed))
     except ValueError as error:
-        raise OSError(f"barred: {error}") from None
+        raise OSError(errno.EACCES, f"barred: {error}") from None
     made = socket.socket(family, kind, proto)
     made.setblocking(False)
     return made

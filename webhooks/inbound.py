@@ -2,16 +2,22 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from carriers.contract import Carrier, Forged, Payload, Push, Source, Unreadable
+from carriers.contract import Carrier, Forged, Grants, Payload, Push, Source, States, Unreadable
 from store.engine import Store, Tx
 from store.outbox import say
+from store.payloads import mark_late
 from tracker.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
-BODY_LIMIT = 256 * 1024  # source: faults-and-security.md (e), cap for batches
+LATE = timedelta(minutes=5)
+"""A genuine push that is older is kept and marked: it may be a replay.  # source: faults-and-security.md (e)"""
+
+
+class NotATokenCall(Exception):
+    """What came to our token endpoint asks for something else; the message says what was expected."""
 
 
 async def receive(
@@ -32,7 +38,7 @@ async def receive(
     carrier = carriers.get(name)
     if carrier is None:
         return 404
-    if len(push.body) > BODY_LIMIT:
+    if len(push.body) > carrier.abilities.push_limit:
         return 413
     try:
         carrier.verify(push, real_now)
@@ -41,9 +47,39 @@ async def receive(
         why = str(error)
         await store.write(lambda tx: _report(tx, name, why, now))
         return 401
-    await ledger.keep(Payload(name, Source.PUSH, push.body), now)
+    kept = await ledger.keep(Payload(name, Source.PUSH, push.body), now)
+    if kept.unread and (seconds := _late(carrier, push, real_now)):
+        log.warning("push late", extra={"carrier": name, "payload": kept.id})
+        await store.write(lambda tx: mark_late(tx, kept.id, seconds))
     wake()
     return 200
+
+
+async def grant(
+    store: Store, carriers: Mapping[str, Carrier], name: str, asked: Push, *, now: datetime, real_now: datetime
+) -> bytes | None:
+    """What our token endpoint answers a carrier that fetches a token before it pushes; None for a stranger.
+
+    Raises KeyError for a carrier that fetches none, NotATokenCall for a call that is none.
+    """
+    carrier = carriers[name]
+    if not isinstance(carrier, Grants):
+        raise KeyError(name)
+    try:
+        return carrier.grant(asked, real_now)
+    except Unreadable as error:
+        raise NotATokenCall(str(error)) from None
+    except Forged as error:
+        log.warning("token refused", extra={"carrier": name, "why": type(error).__name__})
+        why = str(error)
+        await store.write(lambda tx: _report(tx, name, why, now))
+        return None
+
+
+def _late(carrier: Carrier, push: Push, real_now: datetime) -> int:
+    """Seconds since the carrier says that it sent this, where they are too many; 0 in time, or when it does not say."""
+    stated = carrier.stated_at(push) if isinstance(carrier, States) else None
+    return int((real_now - stated).total_seconds()) if stated and real_now - stated > LATE else 0
 
 
 async def _report(tx: Tx, carrier: str, why: str, now: datetime) -> None:

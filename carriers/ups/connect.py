@@ -189,18 +189,20 @@ class Ups:
 
     async def intercept_eligibility(self, number: str) -> Eligibility:
         if self.abilities.intercept:
-            raise Refused(self.abilities.intercept)
+            return Eligibility(False, self.abilities.intercept)
         return await self._intercepts.eligibility(number)
 
     async def intercept_charge(self, number: str) -> Charge:
         if self.abilities.intercept:
-            raise Refused(self.abilities.intercept)
+            return Charge(None, self.abilities.intercept)
         return await self._intercepts.charge(number, self._contact)
 
     async def intercept(self, prepared: Prepared) -> InterceptOutcome:
         return await self._intercepts.order(prepared)
 
     async def cancel_intercept(self, number: str) -> None:
+        if self.abilities.intercept:
+            raise Refused(self.abilities.intercept)
         await self._intercepts.cancel(number, self._contact)
 
     async def book_pickup(self, wanted: PickupRequest) -> PickupBooked:

@@ -91,49 +91,55 @@ def _answer(shipments: Sequence[Shipment], asked: tuple[str, ...]) -> Readings:
 
 def _package(package: Package, number: str, warnings: tuple[str, ...], events: list[Event]) -> Told:
     """One package of an answer: its events are appended, what it tells is returned."""
-    activities = package.activity or []
-    moments = [_moment(activity) for activity in activities]
-    newest = _newest(moments)
+    dated, lost = _dated(package.activity or ())
+    # The newest activity: UPS lists it first, but its own samples are not in order.  # source: facts/ups.md 10.3
+    newest = max(dated, key=_instant, default=None)
     current = _current_digits(package.current_status)
     delivered_on = _delivered_on(package.delivery_date)
-    lost = 0
-    for index, (activity, when) in enumerate(zip(activities, moments, strict=True)):
-        if when is None:
-            lost += 1
-            continue
-        status = activity.status or _NO_STATUS
+    for one in dated:
+        when, activity = one
+        status, place = activity.status or _NO_STATUS, activity.location.address if activity.location else None
         own = status.status_code
-        means = meaning(
-            status.type,
-            status.code,
-            current if index == newest and current and not status_digits(own) else own,
-            status.description or status.simplified_text_description,
-        )
-        proven = index == newest and when.day == delivered_on
-        address = activity.location.address if activity.location else None
-        events.append(_event(number, when, means, status, _place(address), proven, activity.logical_scan is True))
+        if one is newest and current and not status_digits(own):
+            own = current
+        words = status.description or status.simplified_text_description or ""
+        means = meaning(status.type, status.code, own, words)
+        proven = one is newest and when.day == delivered_on
+        if proven or activity.logical_scan:
+            events.append(_event(number, when, means, status, _place(place), proven, activity.logical_scan is True))
+            continue
+        events.append(
+            Event(
+                CARRIER, number, when.at, when.local, when.day, means.kind, means.code, words, _place(place),
+                means.reason, means.ordinal, means.final, means.effect, means.marks, when.precision, means.known,
+            )
+        )  # fmt: skip
     if lost:
         warnings = (*warnings, f"{lost} activities without a date were left out")
-    latest = moments[newest] if newest is not None else None
-    return _told(package, number, latest.at if latest else None, current, warnings)
+    return _told(package, number, newest[0].at if newest else None, current, warnings)
+
+
+def _instant(one: tuple[Moment, Activity]) -> datetime:
+    return one[0].at
+
+
+def _dated(activities: Sequence[Activity]) -> tuple[list[tuple[Moment, Activity]], int]:
+    """The activities with their moments, and how many have none."""
+    dated = []
+    for one in activities:
+        when = stated(one.gmt_date, one.gmt_time, one.date, one.time, one.gmt_offset) or _moment(one)
+        if when is not None:
+            dated.append((when, one))
+    return dated, len(activities) - len(dated)
 
 
 _NO_STATUS = Status()
 
 
 def _moment(activity: Activity) -> Moment | None:
+    """The moment of an activity whose fields are not all as documented."""
     five = activity.gmt_date, activity.gmt_time, activity.date, activity.time, activity.gmt_offset
-    return stated(*five) or moment(*five, _country(activity.location.address if activity.location else None))
-
-
-def _newest(moments: Sequence[Moment | None]) -> int | None:
-    """The newest activity: UPS lists it first, but its own samples are not in order.  # source: facts/ups.md 10.3"""
-    newest: int | None = None
-    best: datetime | None = None
-    for index, when in enumerate(moments):
-        if when is not None and (best is None or when.at > best):
-            newest, best = index, when.at
-    return newest
+    return moment(*five, _country(activity.location.address if activity.location else None))
 
 
 def _current_digits(status: Status | None) -> str:

@@ -42,6 +42,10 @@ class Moment(NamedTuple):
     precision: Precision = Precision.SECOND
 
 
+# Looked up once: twenty scans of every answer pass here.
+_read, _made, SECOND = datetime.fromisoformat, tuple.__new__, Precision.SECOND
+
+
 def moment(
     gmt_day: str | None, gmt_time: str | None, day: str | None, time: str | None, offset: str | None, country: str = ""
 ) -> Moment | None:
@@ -61,11 +65,11 @@ def stated(
     if not offset or not time or not gmt_time or len(gmt_time) not in (6, 8) or len(time) not in (6, 8):
         return None
     try:
-        local = datetime.fromisoformat(f"{day}T{time}{offset.replace('.', ':')}")
-        at = datetime.fromisoformat(f"{gmt_day}T{gmt_time}+00:00")
+        local = _read(f"{day}T{time}{offset.replace('.', ':') if '.' in offset else offset}")
+        at = _read(f"{gmt_day}T{gmt_time}+00:00")
     except ValueError:
         return None
-    return Moment(at, local, local.date())
+    return _made(Moment, (at, local, local.date(), SECOND))
 
 
 def _from_gmt(at: datetime, wall: datetime | None, zone: timezone | None) -> Moment:

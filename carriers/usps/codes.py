@@ -1,9 +1,11 @@
 """What USPS's event codes and words mean to us: a table (`codes.csv`, beside this file) and the order it is asked in.
 
 The table goes by the parcel's journey; an empty code is a row known by its words alone, a text that ends in `*` is a
-prefix. `source` names where a row comes from (facts/usps.md 4.5, as of 2026-06): V3 a real answer of 2024, README and
-SPEC2 USPS's own samples, PTR17 PTR19 CAT17 USPS's scan event lists of those years, WT the retired Web Tools list, TXT
-live wordings, INF inferred, MEM memory, RULE a rule of facts/usps.md 4.1.
+prefix. `ends_as` is the kind of an event that says two things, where the second ends the parcel: DN is damage, and a
+delivery all the same (facts/usps_codes.csv: "also terminal as delivered"). `source` names where a row comes from
+(facts/usps.md 4.5, as of 2026-06): V3 a real answer of 2024, README and SPEC2 USPS's own samples, PTR17 PTR19 CAT17
+USPS's scan event lists of those years, WT the retired Web Tools list, TXT live wordings, INF inferred, MEM memory, RULE
+a rule of facts/usps.md 4.1.
 """
 
 import csv
@@ -28,12 +30,16 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table; `text` is normalised, `prefix` says that it only begins the words."""
+    """One line of the table; `text` is normalised, `prefix` says that it only begins the words.
+
+    `documented` is the kind the collected lists give it; its meaning has another one where it also ends the parcel.
+    """
 
     code: str
     text: str
     prefix: bool
     meaning: Meaning
+    documented: Kind
 
 
 # Kept and shown, never a default: it cannot deliver, count or end anything.
@@ -51,8 +57,10 @@ def row(record: dict[str, str]) -> Row:
     """One row from its record in the file; an unknown word in it raises."""
     marks = frozenset(Mark(word) for word in record["marks"].split())
     reason = Reason(record["reason"]) if record["reason"] else None
-    meaning = Meaning(Kind(record["kind"]), reason, Effect(record["effect"]), marks)
-    return Row(record["event_code"], plain(record["text"]), record["text"].endswith("*"), meaning)
+    documented = Kind(record["kind"])
+    kind = Kind(record["ends_as"]) if record["ends_as"] else documented
+    meaning = Meaning(kind, reason, Effect(record["effect"]), marks)
+    return Row(record["event_code"], plain(record["text"]), record["text"].endswith("*"), meaning, documented)
 
 
 def begins(words: str, beginning: str) -> bool:

@@ -136,6 +136,7 @@ SETTINGS = {f"USPS_{name.upper()}": name for name in Settings.model_fields}
 ABILITIES = Abilities(
     batch=tracking.BATCH,
     push_by_number=False,
+    push_limit=256 * 1024,  # one push may hold many events  # source: facts/usps.md 5.1
     intercept=handling.NO_INTERCEPT,
     void_return=labels.NOT_VOIDED,
     electronic="USPS mails no label: send it yourself.",
@@ -175,6 +176,9 @@ class Usps:
 
     def verify(self, push: Push, now: datetime) -> None:
         reading.verify(push, self._push_secrets, now)
+
+    def stated_at(self, push: Push) -> datetime | None:
+        return reading.stated_at(push)
 
     def recognise(self, text: str) -> Recognised | None:
         return reading.recognise(text)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import ROUND_UP, Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 from carriers.contract import (
     Address,
@@ -41,6 +41,8 @@ NO_INTERCEPT = (
 )
 
 Json = dict[str, Any]
+Doorstep: TypeAlias = tuple[str, str, str]  # street, apartment, ZIP
+MOST_REMEMBERED = 1024
 
 
 class Pickups:
@@ -48,6 +50,7 @@ class Pickups:
 
     def __init__(self, door: Door, contact: str) -> None:
         self._door, self._contact = door, contact
+        self._made: dict[Doorstep, str] = {}  # the confirmations of this life, newest last
 
     async def eligible(self, address: Address) -> None:
         """Raises Refused where no carrier collects, Busy, Away."""
@@ -63,15 +66,25 @@ class Pickups:
         response = await self._door.once("POST", PICKUPS, api=API, json=body)
         error = faults.fault(response)
         if error is None:
-            return _booked(etags.said(response.content))
+            return self._remembered(wanted, _booked(etags.said(response.content)))
         if error.code == EXISTS:
             return await self._there(wanted, error)
         raise error
 
+    def _remembered(self, wanted: PickupRequest, booked: PickupBooked) -> PickupBooked:
+        if len(self._made) >= MOST_REMEMBERED:
+            del self._made[next(iter(self._made))]
+        self._made[_at(wanted.address)] = booked.confirmation
+        return booked
+
     async def _there(self, wanted: PickupRequest, error: CarrierError) -> PickupBooked:
-        """The pickup that is in the way, when it is the one we want.  # source: facts/usps.md 6.1"""
+        """The pickup that is in the way, when it is the one we want.  # source: facts/usps.md 6.1
+
+        USPS has no list of pickups: it is one that the refusal names, or one that was booked here before.
+        """
         named = CONFIRMATION.search(str(error))
-        there = await self._found(named[0]) if named else None
+        confirmation = named[0] if named else self._made.get(_at(wanted.address), "")
+        there = await self._found(confirmation) if confirmation else None
         if there is None:
             raise Refused(f"{error}; its confirmation is not known here: see the e-mail USPS sent", code=EXISTS)
         if not _is_wanted(there, wanted):
@@ -141,6 +154,11 @@ def _name(address: Address) -> Json:
         raise Refused("USPS: a pickup needs the name of who hands over", code="address")
     said = {"firstName": (first.strip() or last)[: shipment.NAME], "lastName": last[: shipment.NAME]}
     return said | ({"firm": address.company.strip()[: shipment.NAME]} if address.company.strip() else {})
+
+
+def _at(address: Address) -> Doorstep:
+    at = _postal(address)
+    return str(at["streetAddress"]).casefold(), str(at.get("secondaryAddress", "")).casefold(), str(at["ZIPCode"])
 
 
 def _postal(address: Address) -> Json:

@@ -156,9 +156,9 @@ def _km(miles: object) -> Decimal | None:
 
 
 def _hours(services: object) -> Iterator[str]:
-    """A line per day: those of the counter, else of the first service that has any."""
+    """A line per day: those of the first service that has any; boxes in the lobby open longer than the counter."""
     stated = [one for one in _objects(services) if _objects(one.get("hours"))]
-    counter = next((one for one in stated if one.get("service") in ("BUSINESS", "RETAIL")), None)
+    counter = next((one for one in stated if one.get("service") != "PO_BOX"), None)
     for day in _objects((counter or next(iter(stated), {})).get("hours")):
         times = [f"{_clock(one.get('openTime'))}-{_clock(one.get('closeTime'))}" for one in _objects(day.get("times"))]
         yield f"{str(day.get('dayOfWeek') or '').capitalize()[:3]} {', '.join(times) or 'closed'}"

@@ -406,6 +406,15 @@ def _envelope(body: bytes) -> tuple[str, str]:
     raise Forged("not a push of USPS's: timestamp and payload must be strings")
 
 
+def stated_at(push: Push) -> datetime | None:
+    """When USPS says that it sent this push.  # source: facts/usps.md 5.1, `timestamp` of the envelope"""
+    try:
+        stated = datetime.fromisoformat(_envelope(push.body)[0].replace("Z", "+00:00"))
+    except (Forged, ValueError):
+        return None
+    return stated.astimezone(UTC) if stated.tzinfo else None
+
+
 def signature(secret: str, timestamp: str, payload: str) -> str:
     """source: facts/usps.md 5.1: over the decoded strings, one behind the other; never over the raw body."""
     digest = hmac.new(secret.encode(), (timestamp + payload).encode(), hashlib.sha256).digest()

@@ -80,8 +80,8 @@ class Doors:
             return {}
         known, token, until = self._shown
         if known != url or until <= time.monotonic():
-            auth = BasicAuth(client, settings.ups_webhook_client_secret)
-            async with session.post(url, data={"grant_type": "client_credentials"}, auth=auth) as given:
+            shown = {"Authorization": aiohttp.encode_basic_auth(client, settings.ups_webhook_client_secret)}
+            async with session.post(url, data={"grant_type": "client_credentials"}, headers=shown) as given:
                 given.raise_for_status()
                 told = await given.json(content_type=None)
             token = str(told["access_token"])

@@ -1,0 +1,152 @@
+"""The ops desk: who gets in, what it shows, what it does; in a real browser."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from playwright.async_api import Page
+
+from alerts.desk import sweep
+from api.charts import by_day
+from store.engine import Store
+from store.keys import list_keys, revoke_key
+from store.outbox import say
+from street.town import Town
+from tests.browser import DESKTOP, PHONE, axe_violations, chromium
+from tests.doors import Doors, make_house, make_key, on_the_street, open_doors
+
+NOW = datetime(2026, 3, 12, 7, 20, tzinfo=UTC)
+
+
+@pytest.fixture
+async def street() -> AsyncIterator[tuple[Town, dict[str, Any]]]:
+    async with on_the_street(NOW) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def doors(sqlite_store: Store, street: tuple[Town, dict[str, Any]]) -> AsyncIterator[Doors]:
+    """A desk with something on it: two failed attempts, a parcel on its way back, an alert, a silent carrier."""
+    async with open_doors(make_house(sqlite_store, street[1], NOW)) as doors:
+        for number, journey, day in (("B-1", "three_attempts_home", 5), ("B-2", "return_under_way", 4)):
+            await doors.put_order(number)
+            starts = datetime(2026, 3, day, 9, tzinfo=UTC)
+            await doors.ship(number, street[0].create("ups", journey, starts_at=starts).number)
+        away = {"carrier": "ups", "error": "no answer"}
+        await sqlite_store.write(
+            lambda tx: say(tx, subject="carrier:ups", name="away/1", type="ops.carrier_away", at=NOW, data=away)
+        )
+        await sweep(sqlite_store, NOW)
+        yield doors
+
+
+async def enter(doors: Doors, page: Page, key: str) -> None:
+    await page.goto(str(doors.client.make_url("/ops")))
+    await page.get_by_label("API key").fill(key)
+    await page.get_by_role("button", name="Open the desk").click()
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+async def test_ops_see_what_to_do_and_say_that_they_have(doors: Doors, size: Any) -> None:
+    """A key opens it; alerts with what to do next; acknowledged; a parcel with its ledger and raw payloads; charts."""
+    async with chromium() as browser:
+        context = await browser.new_context(viewport=size)
+        page = await context.new_page()
+        page.set_default_timeout(8000)
+        await enter(doors, page, "hw_live_" + "x" * 43)
+        assert "does not open" in await page.get_by_role("alert").inner_text()
+        assert await axe_violations(page) == []
+        await enter(doors, page, doors.key)
+        text = await page.locator("main").inner_text()
+        assert "delivery attempt 2 of 3 failed" in text and "Act before the next delivery day" in text
+        assert "it was refused" in text.lower() or "refused" in text
+        assert await page.locator("svg.chart rect").count() >= 3
+        assert await axe_violations(page) == []
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        before = await page.get_by_role("button", name="I have seen it").count()
+        await page.get_by_role("button", name="I have seen it").first.click()
+        assert await page.get_by_role("button", name="I have seen it").count() == before - 1
+        assert "seen by key:1" in await page.locator("main").inner_text()
+        number = next(iter(doors.house.carriers)) and (await doors.call("GET", "/v1/risks"))[1]["parcels"][0]["number"]
+        await page.get_by_label("Find a parcel").fill(f" {number.lower()} ")
+        await page.get_by_role("button", name="Show it").click()
+        assert page.url.endswith(f"/ops/parcels/ups/{number}")
+        assert "Attempt ledger: 2 of 3" in await page.locator("main").inner_text()
+        assert await page.locator("details pre").count() >= 1
+        assert await axe_violations(page) == []
+        await page.goto(str(doors.client.make_url("/ops")))
+        await page.get_by_role("button", name="Leave").click()
+        assert await page.get_by_label("API key").count() == 1
+
+
+async def test_nobody_gets_in_without_a_living_key_with_the_scope(doors: Doors, sqlite_store: Store) -> None:
+    """No cookie, a key without `ops`, a forged cookie, a form from elsewhere, a key revoked since: the form again."""
+    home = {"Origin": str(doors.client.make_url("/")).rstrip("/")}
+    weak = await make_key(doors.house, "orders:read")
+    for path in ("/ops", "/ops/parcels/ups/1Z5338FF0107231059"):
+        async with doors.client.get(path, headers={"Cookie": "hw_ops=forged"}) as response:
+            assert response.status == 401 and "B-1" not in await response.text()
+    for data, headers in (({"key": weak}, home), ({"key": doors.key}, {"Origin": "https://evil.example"})):
+        async with doors.client.post("/ops/login", data=data, headers=headers) as response:
+            assert response.status == 401 and "hw_ops" not in response.cookies
+    async with doors.client.post("/ops/login", data={"key": doors.key}, headers=home, allow_redirects=False) as entered:
+        cookie = entered.cookies["hw_ops"]
+        assert cookie["httponly"] and cookie["samesite"] == "Strict" and cookie["path"] == "/ops"
+        assert doors.key not in cookie.value
+    async with doors.client.get("/ops") as response:
+        assert response.status == 200
+        page = await response.text()
+        assert not re.search(r"<script|<style|\sstyle=|\son\w+=", page)
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {}):
+        async with doors.client.post("/ops/alerts/1/ack", headers=headers) as response:
+            assert response.status == 403
+    first = (await sqlite_store.read(list_keys))[0]
+    await sqlite_store.write(lambda tx: revoke_key(tx, first.id, NOW))
+    async with doors.client.get("/ops") as response:
+        assert response.status == 401
+
+
+async def test_a_trusted_proxy_may_say_who_it_is(doors: Doors, street: Any, sqlite_store: Store) -> None:
+    """Only with the setting and a proxy of ours before us; the name itself is not kept."""
+    header = {"X-Forwarded-User": "anna@example.com"}
+    async with doors.client.get("/ops", headers=header) as response:
+        assert response.status == 401
+    house = make_house(sqlite_store, street[1], NOW, desk_header="X-Forwarded-User", proxies=1)
+    async with open_doors(house) as behind, behind.client.get("/ops", headers=header) as response:
+        assert response.status == 200 and "anna@" not in await response.text()
+
+
+async def test_everything_on_the_desk_is_an_api_call(doors: Doors) -> None:
+    """Risks, cases, waiting returns, purchases, codes, carriers, figures, payloads: with the scope `ops` alone."""
+    weak = await make_key(doors.house, "orders:read", "parcels:read")
+    _, risks, _ = await doors.call("GET", "/v1/risks")
+    (line,) = risks["parcels"]
+    paths = ["risks", "cases", "waiting", "purchases", "codes", "carriers", "figures"]
+    paths.append(f"parcels/ups/{line['number']}/payloads")
+    for path in paths:
+        assert (await doors.call("GET", f"/v1/{path}"))[0] == 200
+        assert (await doors.call("GET", f"/v1/{path}", headers={"Authorization": f"Bearer {weak}"}))[0] == 403
+    assert line["attempts"] == 2
+    _, cases, _ = await doors.call("GET", "/v1/cases")
+    assert [(case["state"], case["reason"]) for case in cases["cases"]] == [("under_way", "refused")]
+    _, figures, _ = await doors.call("GET", "/v1/figures")
+    assert figures["attempts"] == {"2": 1}
+    assert [(each["day"], each["carrier"], each["count"]) for each in figures["failed"]] == [
+        ("2026-03-10", "ups", 1),
+        ("2026-03-11", "ups", 1),
+    ]
+    _, carriers, _ = await doors.call("GET", "/v1/carriers")
+    assert carriers["carriers"][0]["last_answer"] and carriers["carriers"][0]["following"] == 2
+
+
+def test_a_chart_counts_everything_however_many_names() -> None:
+    """Beyond six names the smallest are drawn together; nothing is lost."""
+    day = NOW.date()
+    counts = {(day, f"reason {n}"): n for n in range(1, 11)}
+    columns, series = by_day(counts, day, day)
+    assert len(columns) == 1 and len(series) == 6 and series[-1].name == "others"
+    assert sum(value for each in series for value in each.values) == 55

@@ -1,0 +1,27 @@
+"""The proofs of the doors, each in a small share: they hold, and their counts are of something."""
+
+import pytest
+
+from proof import deliveries, egress, slow_senders
+
+
+async def test_no_notice_goes_into_our_own_network() -> None:
+    """More than five hundred URLs, rebinding names and redirects: no connection at any canary."""
+    counts = await egress.run()
+    assert counts["held"], counts
+    assert counts["urls"] >= 500 and counts["barred_by_their_addresses"] >= 30 and counts["redirects"] == 60
+
+
+async def test_a_receiver_that_is_down_for_ten_days_gets_everything() -> None:
+    """And it is paused, and nobody else waits for it."""
+    counts = await deliveries.run(examples=1)
+    assert counts["held"], counts
+    assert counts["tries_refused"] > 30 and counts["delivered_to_the_dead_in_the_end"] == counts["notices"]
+
+
+@pytest.mark.slow
+async def test_slow_senders_are_cut_off() -> None:
+    """Every kind of slow, idle or too big sender is closed in time, while healthy calls go on."""
+    counts = await slow_senders.run(examples=2)
+    assert counts["held"], counts
+    assert counts["kinds"] >= 15 and counts["healthy_calls"] > 40
