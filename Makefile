@@ -17,7 +17,7 @@ $(STAMP): requirements.txt requirements-dev.txt requirements-setup.txt pyproject
 	@PYTHON=$(PYTHON) sh tools/setup.sh
 	@touch $@
 
-browser: ## install a Chromium for the page tests, where apt can run
+browser: ## install a Chromium and axe-core for the page tests, where apt and npm can run
 	@sh tools/browser.sh
 
 run: setup ## set everything up and serve on PORT (default 8080) with the simulated street

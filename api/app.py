@@ -19,8 +19,9 @@ from api.openapi import document
 from api.ops import open_desk
 from api.pages import LOOKS, again, answering, asking, following, index
 from api.papers import label, print_label, print_waybill
+from api.rates import Rates
 from api.routes import PARAMETERS, ROUTES
-from api.serving import served
+from api.serving import RATES, served
 from api.static_files import serve
 from tracker.follow import FollowKind
 
@@ -39,6 +40,7 @@ def build(house: House) -> web.Application:
     """Every door of the house."""
     app = web.Application(middlewares=[manners], client_max_size=CAP)
     app[METER] = Meter(house.registry)
+    app[RATES] = Rates(house.calls_per_minute)
     app[FIGURES] = Figures(house)
     described = described_api()
     for route in ROUTES:

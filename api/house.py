@@ -55,6 +55,7 @@ class House:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     failures: Failures = field(default_factory=Failures)
     proxies: int = 0
+    calls_per_minute: int = 0  # that one API key may make; 0: as many as it likes
     desk_header: str = ""  # with a user's name, set by a trusted reverse proxy: opens the ops desk without a key
     looks: Path = SHIPPED  # the terms' folder: logos lie there
     allowed: frozenset[str] = frozenset()  # hosts on private addresses that notices may go to

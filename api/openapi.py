@@ -54,7 +54,7 @@ def codes_of(route: AnyRoute) -> tuple[str, ...]:
     if route.parameters:
         codes.append("invalid_path")
     if route.scope:
-        codes += ["unauthorized", "missing_scope"]
+        codes += ["unauthorized", "missing_scope", "rate_limited"]
     if route.has_body:
         codes += ["malformed_json", "too_slow", "body_too_large", "unsupported_media_type"]
     if route.body is not Nothing:

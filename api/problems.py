@@ -36,6 +36,7 @@ CODES: Mapping[str, Sort] = {
     # asking twice
     "idempotency_key_reused": Sort(422, "This Idempotency-Key was used with another body"),
     "idempotency_running": Sort(409, "The first request with this Idempotency-Key is still running"),
+    "rate_limited": Sort(429, "This key calls too often: wait"),
     # what is asked for
     "merchant_unknown": Sort(404, "No shop of this name has terms here"),
     "carrier_unknown": Sort(404, "No carrier of this name is connected"),

@@ -12,6 +12,7 @@ from api.house import House
 from api.keys import NOBODY, authenticate
 from api.manners import CALLER, REQUEST_ID
 from api.problems import Problem
+from api.rates import Rates
 from api.refusals import as_problem
 from api.replays import remembered
 from api.route import Answer, AnyRoute, Call, Nothing
@@ -21,12 +22,16 @@ from api.words import choose
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+RATES = web.AppKey("rates", Rates)
+
+
 def served(house: House, route: AnyRoute) -> Handler:
     """What aiohttp calls for this route."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = await authenticate(house, request, route.scope) if route.scope else NOBODY
         request[CALLER] = caller.name
+        left = request.app[RATES].take(caller.name) if route.scope else {}
         path = _path(route, request.match_info)
         query = checked_query(route.query, request.query)
         raw = await read_bytes(request, "application/json") if route.body is not Nothing else b""
@@ -42,7 +47,9 @@ def served(house: House, route: AnyRoute) -> Handler:
                 raise problem from error
 
         answer = await (remembered(call, raw, run) if route.idempotent else run())
-        return _respond(request, answer)
+        response = _respond(request, answer)
+        response.headers.update(left)
+        return response
 
     return handle
 

@@ -121,6 +121,9 @@ def house_of(parts: Parts, loop: WorkLoop | None) -> House:
         wake=loop.wake if loop else lambda: None,
         alive=loop.alive if loop else dict,
         proxies=parts.settings.proxies,
+        desk_header=parts.settings.desk_header,
+        calls_per_minute=parts.settings.calls_per_minute,
+        **({"looks": parts.settings.merchants} if parts.settings.merchants != Path() else {}),
         budgets=parts.budgets,
         allowed=read_allowed(parts.settings.allow_private),
     )

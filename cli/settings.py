@@ -64,6 +64,13 @@ class Settings(BaseModel):
         str,
         Field(description="Hosts (HOST or HOST:PORT, commas between) on private addresses that notices may go to."),
     ] = ""
+    desk_header: Annotated[
+        str,
+        Field(description="A header with the user's name, set by your reverse proxy: opens /ops without a key."),
+    ] = ""
+    calls_per_minute: Annotated[
+        int, Field(ge=0, description="Calls that one API key may make in a minute; 0: as many as it likes.")
+    ] = 60_000
     log: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="How much goes to the log (JSON lines on stderr)."),

@@ -16,6 +16,8 @@ RIGS = {
     "egress": "five hundred URLs into our own network: no notice connects to any of it",
     "deliveries": "a receiver down for ten virtual days beside healthy ones: all delivered, nobody slowed",
     "slow-senders": "slow heads, slow bodies, idle sockets, bombs: all cut off while others are served",
+    "lookup-abuse": "a hundred thousand guesses from ten thousand addresses: nothing disclosed, ops alarmed",
+    "api-fuzz": "requests made from the API's own document, valid and not: no 5xx, every answer as documented",
 }
 """Every rig by name: a module here with `async def run(**options) -> dict` whose answer has `held` and its counts."""
 

@@ -32,6 +32,8 @@ from store.settings import put_setting
 
 KILLS = 200
 AT_RANDOM, AT_THE_CHARGE = "random", "carrier.charged"
+RARE = ("void.", "resend.", "audit.")
+"""Points that a purchase comes by only after a carrier's mistake, or much later."""
 LIFE_SECONDS = (0.4, 2.0)
 """A life that meets no kill is ended after so long: longer where the machine is slow, so that lives get somewhere."""
 WISHES_IN_A_LIFE = 5
@@ -128,11 +130,12 @@ async def _hunt(
                 first=max(0, wishes - 3 * WISHES_IN_A_LIFE),
                 until=wishes,
                 point=point,
-                nth=dice.choice((1, 1, 2, 3)),
+                nth=1 if point.startswith(RARE) else dice.choice((1, 1, 2, 3)),
             )
             if point == AT_THE_CHARGE:
                 await http.get("/rig/doom", params={"pid": pid})
-            code = await nursery.wait(pid, dice.uniform(0.05, life) if point == AT_RANDOM else life)
+            patience = life * 2 if point.startswith(RARE) else life
+            code = await nursery.wait(pid, dice.uniform(0.05, life) if point == AT_RANDOM else patience)
             if code not in (None, -signal.SIGKILL):
                 raise RuntimeError(f"a buyer ended by itself, with {code}")
             killed[AT_RANDOM if code is None else point] += 1

@@ -249,7 +249,7 @@ class SqliteStore:
             waiting.error = waiting.error or (error if certain else _unknown(error))
 
 
-async def _nothing(tx: SqliteTx) -> None:
+async def _nothing(tx: object) -> None:
     """A unit that changes nothing."""
 
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from street.town import Town
 from tests.official import Operation
-from tests.walk import Caller, usps_label
+from tests.walk import Caller, subscription, usps_label
 
 Json = dict[str, Any]
 Answers = list[tuple[str, object]]
@@ -19,6 +19,7 @@ VENDOR = "application/vnd.usps.labels+json"
 _LABELS, _PICKUP, _ADDRESSES, _LOCATIONS, _PAYMENTS = (
     f"usps/{name}.yaml" for name in ("labels-v3", "carrier-pickup-v3", "addresses-v3", "locations-v3", "payments-v3")
 )
+_SUBSCRIPTIONS = "usps/subscriptions-tracking-v3r2.yaml"
 _ONE = "/carrier-pickup/{confirmationNumber}"
 
 ANSWERS: dict[str, Operation] = {
@@ -31,6 +32,10 @@ ANSWERS: dict[str, Operation] = {
     "usps reprint, outbound": Operation(
         _LABELS, "post", "/label-reprint", "200", schema="LabelReprintDomesticOutboundResponse"
     ),
+    "usps reprint by number": Operation(
+        _LABELS, "post", "/label-reprint/{trackingNumber}", "200", schema="LabelReprintDomesticOutboundResponse"
+    ),
+    "usps subscription changed": Operation(_SUBSCRIPTIONS, "put", "/subscriptions/{subscriptionId}", "200"),
     "usps cancel": Operation(_LABELS, "delete", "/label/{trackingNumber}", "200"),
     "usps cancel by key": Operation(_LABELS, "delete", "/label", "200"),
     "usps account": Operation(_PAYMENTS, "get", "/payment-account/{account-number}", "200"),
@@ -52,6 +57,12 @@ ANSWERS: dict[str, Operation] = {
     "usps post offices refused": Operation(_LOCATIONS, "get", "/post-office-locations", "400"),
     "usps drop-off sites": Operation(_LOCATIONS, "get", "/dropoff-locations", "200"),
 }
+
+# Answered by a status alone, as the files say; the talk below looks at it.
+EMPTY = (
+    Operation(_PICKUP, "delete", _ONE, "200"),
+    Operation(_SUBSCRIPTIONS, "delete", "/subscriptions/{subscriptionId}", "204"),
+)
 
 # --------------------------------------------------------------------------------------------- requests that are right
 
@@ -104,13 +115,19 @@ REQUESTS: list[tuple[str, Operation, object]] = [
 
 async def talk(caller: Caller, town: Town) -> Answers:
     """One of everything."""
-    return [*await _labels(caller), *await _pickups(caller), *await _places(caller)]
+    return [
+        *await _labels(caller),
+        *await _pickups(caller),
+        *await _places(caller),
+        *await _subscriptions(caller),
+    ]
 
 
 async def _labels(caller: Caller) -> Answers:
     http, paying, key = caller.http, caller.paying | {"Accept": VENDOR}, {"X-Idempotency-Key": str(uuid4())}
     sent = await http.post(LABEL, headers=paying | key, json=outbound())
     other = (await http.post(LABEL, headers=paying, json=outbound("A-1002"))).json()["trackingNumber"]
+    again = await http.post(f"{REPRINT}/{sent.json()['trackingNumber']}", headers=paying, json={})
     broker = usps_label("RMA-QR", imageType="LABEL_BROKER", includeLabelBrokerPDF=True)
     return [
         ("usps label, outbound", sent.json()),
@@ -120,6 +137,7 @@ async def _labels(caller: Caller) -> Answers:
         ("usps label, extras and fees", (await http.post(RETURN, headers=paying, json=INSURED)).json()),
         ("usps label, hazmat refused", (await http.post(RETURN, headers=paying, json=HAZARDOUS)).json()),
         ("usps reprint, outbound", (await http.post(REPRINT, headers=paying | key, json={})).json()),
+        ("usps reprint by number", again.json()),
         ("usps cancel", (await http.delete(f"{LABEL}/{other}", headers=paying)).json()),
         ("usps cancel by key", (await http.delete(LABEL, headers=paying | key)).json()),
         ("usps account", (await http.get(f"{ACCOUNT}?accountType=EPS&amount=25", headers=caller.usps)).json()),
@@ -142,8 +160,23 @@ async def _pickups(caller: Caller) -> Answers:
     later = {"pickupDate": "2026-03-07", "carrierPickupRequest": pickup("2026-03-07")}
     changed = await http.put(one, headers=usps | {"If-Match": read.headers["ETag"]}, json=later)
     told += [("usps pickup read", read.json()), ("usps pickup changed", changed.json())]
-    await http.delete(one, headers=usps | {"If-Match": changed.headers["ETag"]})
+    gone = await http.delete(one, headers=usps | {"If-Match": changed.headers["ETag"]})
+    assert (gone.status_code, gone.content) == (200, b"")
     return [*told, ("usps pickup gone", (await http.get(one, headers=usps)).json())]
+
+
+async def _subscriptions(caller: Caller) -> Answers:
+    http, usps, every = caller.http, caller.usps, "/usps/subscriptions-tracking/v3r2/subscriptions"
+    wanted = subscription("https://hooks.example.com/changed")
+    made = await http.post(every, headers=usps, json=wanted)
+    one = f"{every}/{made.json()['subscriptionId']}"
+    id = made.json()["subscriptionId"]
+    change = {**wanted, "subscriptionId": id, "secret": wanted["secret"][::-1], "status": "ENABLED"}
+    changed = await http.put(one, headers=usps | {"If-Match": made.headers["ETag"]}, json=change)
+    tag = changed.headers.get("ETag") or (await http.get(one, headers=usps)).headers["ETag"]
+    gone = await http.delete(one, headers=usps | {"If-Match": tag})
+    assert (gone.status_code, gone.content) == (204, b"")
+    return [("usps subscription changed", changed.json())]
 
 
 async def _places(caller: Caller) -> Answers:

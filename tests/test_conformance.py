@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests import talk_ups, talk_usps
-from tests.official import PRESENT, Deviation, Operation, undeclared
+from tests.official import PRESENT, Deviation, Operation, spec, undeclared
 from tests.standins import (
     ANSWERS,
     DEVIATIONS,
@@ -60,6 +60,35 @@ REQUESTS: list[tuple[str, Operation, object]] = [
 # ------------------------------------------------------------------------------------------------------------ the tests
 
 USED: set[Deviation] = set()
+FAILURES: list[str] = []
+Call = tuple[str, str, str]
+
+
+def call(operation: Operation) -> Call:
+    return operation.file, operation.method, operation.path
+
+
+def used() -> set[Call]:
+    """Every call that one of our carrier folders can make, with or without a body."""
+    return {call(one.operation) for one in (*sent(), *usps_sent())}
+
+
+def answered() -> set[Call]:
+    told = {call(operation) for name, operation in ANSWERS.items() if operation.status and collected()[name]}
+    return told | {call(operation) for operation in talk_usps.EMPTY}
+
+
+def uncovered() -> list[str]:
+    """Calls of the official files that no case here speaks of: nobody uses them."""
+    known = used() | answered() | {call(operation) for _, operation, _ in REQUESTS}
+    verbs = {"get", "post", "put", "delete", "patch"}
+    return sorted(
+        f"{file} {method.upper()} {path}"
+        for file in {file for file, _, _ in known}
+        for path, calls in spec(file).get("paths", {}).items()
+        for method in verbs & calls.keys()
+        if (file, method, path) not in known
+    )
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -68,13 +97,21 @@ def test_what_a_stand_in_says_is_what_the_carrier_would_say(name: str) -> None:
     bodies = collected()[name]
     assert bodies, f"nothing was ever said under {name!r}"
     wrong = {complaint for body in bodies for complaint in undeclared(ANSWERS[name], body, DEVIATIONS, USED)}
+    FAILURES.extend(wrong)
     assert not wrong
 
 
 @pytest.mark.parametrize(("name", "operation", "body"), REQUESTS, ids=[row[0] for row in REQUESTS])
 def test_a_request_is_one_the_carrier_takes(name: str, operation: Operation, body: object) -> None:
     """Every request meets the official file, except where that contradicts itself."""
-    assert undeclared(operation, body, (*FILE_FAULTS, *SENDING), set()) == []
+    wrong = undeclared(operation, body, (*FILE_FAULTS, *SENDING), set())
+    FAILURES.extend(wrong)
+    assert wrong == []
+
+
+def test_every_call_that_we_make_has_a_request_and_an_answer_here() -> None:
+    """At least one request and one answer for each operation that a carrier folder uses."""
+    assert used() - answered() == set()
 
 
 def test_the_walk_tells_every_journey_in_every_delivery() -> None:
@@ -95,8 +132,10 @@ def _counts(request: pytest.FixtureRequest) -> Iterator[None]:
     cases = sum(map(len, bodies.values())) + len(REQUESTS)
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        operations = len(ANSWERS) + len(REQUESTS)
-        print(f"\nconformance: {operations} operations, {cases} cases, {len(DEVIATIONS)} declared deviations")
+        operations = len(used() | answered())
+        print(f"\nconformance: {operations} operations, {cases} cases, {len(FAILURES)} failures, ", end="")
+        print(f"{len(DEVIATIONS)} declared deviations; not used and covered by no case:")
+        print("\n".join(f"  {each}" for each in uncovered()))
 
 
 def test_every_declared_deviation_is_met() -> None:

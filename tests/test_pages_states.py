@@ -19,7 +19,7 @@ from street.town import Town
 from tests.browser import DESKTOP, PHONE, axe_violations, chromium
 from tests.doors import CANARIES, Doors, make_house, on_the_street, open_doors
 
-NOW = datetime(2026, 3, 12, 7, 20, tzinfo=UTC)  # Thursday morning; in Amsterdam the vans have just left
+NOW = datetime(2026, 3, 12, 7, 28, tzinfo=UTC)  # Thursday morning; in Amsterdam the vans have just left
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "build" / "pictures"
 KEPT = ROOT / "docs" / "pictures"
@@ -40,7 +40,12 @@ def start(month: int, day: int) -> datetime:
 # name, the street's journey and its start, what the page says (English), one word of it in German
 ORDERS: dict[str, tuple[str, datetime | None, str, str]] = {
     "empty": ("", None, "The shop is preparing your order", "Der Shop bereitet Ihre Bestellung vor"),
-    "early": ("delivered_first_time", NOW, "The carrier has not scanned the parcel yet", "noch nicht gescannt"),
+    "early": (
+        "delivered_first_time",
+        NOW - timedelta(hours=1),
+        "The carrier has not scanned the parcel yet",
+        "noch nicht gescannt",
+    ),
     "in_transit": ("delivered_first_time", start(3, 10), "Your parcel is on its way", "Ihr Paket ist unterwegs"),
     "out": ("delivered_first_time", start(3, 9), "is with the driver", "im Zustellfahrzeug"),
     "attempts": ("three_attempts_home", start(3, 5), "The carrier will try 1 more time", "noch 1 Mal"),

@@ -1,18 +1,18 @@
 """Who is asked about when there is more to ask than the carrier allows: whoever was due first, and nobody in vain."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 import carriers.ups.reading
 from carriers.contract import Abilities, Away, Busy, CarrierError, Payload, Source
 from fleet.clocks import Clock, to_us
 from merchants.terms import shipped
-from store.engine import Store, Tx, open_store
-from store.parcels import find_parcel, register_parcel
+from store.engine import Store, Tx
+from store.parcels import claim_due_polls, find_parcel, register_parcel
+from store.unit import Row
 from tracker.ledger import Ledger
 from tracker.polling import Poller
 
@@ -52,13 +52,6 @@ class Real:
         return self.us
 
 
-@pytest.fixture
-async def store(sqlite_url: str) -> AsyncIterator[Store]:
-    opened = await open_store(sqlite_url)
-    yield opened
-    await opened.close()
-
-
 async def poller(store: Store, real: Real) -> Poller:
     """Four parcels, due an hour apart from each other, all overdue."""
     for number in range(4):
@@ -96,3 +89,27 @@ async def test_an_outage_puts_off_and_does_not_keep_the_others_waiting(store: St
     assert await sweeps.sweep(ups) == 4
     row = await store.read(lambda tx: find_parcel(tx, "ups", "1Z0"))
     assert row is not None and to_us(START) < row["next_poll_us"] < to_us(START + timedelta(minutes=2))
+
+
+async def test_two_workers_at_once_never_claim_the_same_parcel(store: Store) -> None:
+    """Each has its own, oldest first; a lease that ran out is claimed again under a higher fence."""
+    await poller(store, Real())
+
+    async def claim(tx: Tx) -> list[tuple[Row, int]]:
+        return await claim_due_polls(
+            tx, "ups", now_us=to_us(START), real_now_us=1_000, lease_until_us=2_000, limit=2
+        )  # fmt: skip
+
+    one, other = await asyncio.gather(store.write(claim), store.write(claim))
+    rest = await store.write(claim)
+    mine = [[row["number"] for row, _ in each] for each in (one, other)]
+    assert sorted([*mine[0], *mine[1]]) == ["1Z0", "1Z1", "1Z2", "1Z3"] and rest == []
+    assert all(each == sorted(each) for each in mine) and {fence for _, fence in one} == {1}
+
+    async def later(tx: Tx) -> list[tuple[Row, int]]:
+        return await claim_due_polls(
+            tx, "ups", now_us=to_us(START), real_now_us=2_001, lease_until_us=9_000, limit=4
+        )  # fmt: skip
+
+    again = await store.write(later)
+    assert [(row["number"], fence) for row, fence in again] == [("1Z0", 2), ("1Z1", 2), ("1Z2", 2), ("1Z3", 2)]

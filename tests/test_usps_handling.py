@@ -24,7 +24,8 @@ from carriers.contract import (
 )
 from carriers.door import Unlimited
 from carriers.usps.connect import Settings, Usps, connect
-from tests.official import PRESENT, Operation, complaints
+from tests.official import PRESENT, Operation, undeclared
+from tests.usps_sent import SENDING
 
 BASE = "https://apis.usps.com"
 ALL = f"{BASE}/pickup/v3/carrier-pickup"
@@ -88,7 +89,7 @@ async def test_a_collection_is_booked_once_eligible(usps: Usps, wire: respx.Mock
     assert body["pickupAddress"]["contact"] == [{"cellNumber": "7755550100"}]
     if PRESENT:
         operation = Operation("usps/carrier-pickup-v3.yaml", "post", "/carrier-pickup")
-        assert complaints(operation, body) == []
+        assert undeclared(operation, body, SENDING, set()) == []
 
 
 async def test_an_answer_like_usps_examples_is_read_too(usps: Usps, wire: respx.MockRouter) -> None:
@@ -200,7 +201,7 @@ async def test_a_change_carries_the_current_etag(usps: Usps, wire: respx.MockRou
     }
     if PRESENT:
         operation = Operation("usps/carrier-pickup-v3.yaml", "put", "/carrier-pickup/{confirmationNumber}")
-        assert complaints(operation, body) == []
+        assert undeclared(operation, body, SENDING, set()) == []
 
 
 async def test_a_second_stale_etag_is_given_up(usps: Usps, wire: respx.MockRouter) -> None:

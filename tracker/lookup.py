@@ -37,6 +37,10 @@ STALE = timedelta(hours=24)
 """A parcel under way that nobody could ask about for so long: the answer says that it is old."""
 
 
+_NOBODY: Any = {"proof_email": "0" * 64, "proof_postcode": "0" * 64}
+"""An order that no e-mail and no postcode opens."""
+
+
 class Courier(Protocol):
     """What a shopper may be told of a carrier."""
 
@@ -85,9 +89,12 @@ class Asked:
 
 async def follow_order(tx: Tx, asked: Asked) -> Follow | None:
     """One order's story, or None."""
+    rows = await orders_named(tx, asked.number)
+    if not rows and asked.granted is None:
+        asked.proves(_NOBODY)  # an unknown number costs what a wrong proof costs
     shown = [
         (row, tier)
-        for row in await orders_named(tx, asked.number)
+        for row in rows
         if (not asked.merchant or row["merchant"] == asked.merchant)
         and (tier := asked.tier([row], asked.terms(row["merchant"], row["created_us"]))) is not None
     ]
@@ -119,6 +126,8 @@ async def follow_return(tx: Tx, asked: Asked) -> Follow | None:
     """One return's story, or None. The proof is that of any order on it."""
     row = await return_named(tx, asked.number)
     if row is None or (asked.merchant and row["merchant"] != asked.merchant):
+        if asked.granted is None:
+            asked.proves(_NOBODY)
         return None
     terms = asked.terms(row["merchant"], row["created_us"])
     tier = asked.tier(await orders_of_return(tx, row["id"]), terms)

@@ -4,7 +4,9 @@ import asyncio
 import errno
 import socket
 from collections.abc import Awaitable, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -17,6 +19,8 @@ from webhooks.egress import Barred, Target, check, judge
 
 OPEN = 1_000  # connections at once
 
+_LOOKERS = ThreadPoolExecutor(64, thread_name_prefix="look-up")
+
 Look = Callable[[str, int], Awaitable[list[str]]]
 """Name and port -> the addresses it has now."""
 
@@ -25,7 +29,10 @@ _target: ContextVar[Target | None] = ContextVar("target", default=None)
 
 async def look_up(host: str, port: int) -> list[str]:
     """What the system's resolver says."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # threads of their own, for a name server that hangs holds its thread: the loop's few would soon be gone
+    found = await asyncio.get_running_loop().run_in_executor(
+        _LOOKERS, partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    )
     return [str(each[4][0]) for each in found]
 
 

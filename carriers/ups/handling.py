@@ -271,7 +271,7 @@ def one_z(number: str) -> str:
 def _order(kind: str, contact: Contact | None, reason: str | None) -> Json:
     """`specialInstructions` must be there though only a redirection uses it.  # source: facts/ups.md 7.1"""
     why = {} if reason is None else {"reasonForReturn": reason or OTHER_NON_DELIVERY}
-    return {"requestType": kind, "requesterContactInfo": _asking(contact), **why, "specialInstructions": None}
+    return {"requestType": kind, "requesterContactInfo": _asking(contact), **why, }
 
 
 def _asking(contact: Contact | None) -> Json:

@@ -46,7 +46,8 @@ NOON = time(12)
 # source: facts/usps.md 3.3: "-7:00" and "-05:00" were both seen
 OFFSET = re.compile(r"(?:GMT|UTC)?([+-]?)([0-9]{1,2})(?:[:.]?([0-9]{2}))?")
 FARTHEST = timedelta(hours=14)
-When: TypeAlias = tuple[datetime, datetime | None, date, Precision]
+When: TypeAlias = tuple[datetime | None, datetime | None, date, Precision]
+NEVER: When = (None, None, date.min, DAY)
 COUNTRIES = {"UNITED STATES": "US", "UNITED STATES OF AMERICA": "US", "USA": "US", "CANADA": "CA", "MEXICO": "MX"}
 FRAUD = "150012"  # source: facts/usps.md 3.6: codes drift, so the text counts too
 
@@ -143,13 +144,6 @@ def _clock_of(scan: Scan, item: Item, at: datetime) -> tzinfo:
     return _zone(scan, item)
 
 
-def _when(scan: Scan, item: Item) -> When | None:
-    try:
-        return _slowly(scan, item)
-    except OverflowError:  # the first or the last day of the calendar
-        return None
-
-
 def _slowly(scan: Scan, item: Item) -> When | None:
     """Instant, wall time, local day and how exact; None when it states no time at all.
 
@@ -194,13 +188,14 @@ def _found(number: str, item: Item, scans: Sequence[Scan]) -> _Found:
         at, stamp, precision = scan.at, scan.stamp, MINUTE
         # The usual case: an instant in UTC, and a stamp of full length that ends in an offset.
         clock = clocks(stamp[19:]) if stamp else None
-        if clock and at and at.tzinfo is UTC and (year := at.year) > 1 and year < 9999:
-            # As `astimezone` does it, in two thirds of its time.
-            wall = at + clock[0]
-            local, day = combine(wall, wall.time(), clock[1]), wall.date()
-        elif when := _when(scan, item):
-            at, local, day, precision = when
-        else:
+        try:
+            if clock and at and at.tzinfo is UTC:
+                wall = at + clock[0]
+                # As `astimezone` does it, in two thirds of its time.
+                local, day = combine(wall, wall.time(), clock[1]), wall.date()
+            else:
+                at, local, day, precision = _slowly(scan, item) or NEVER
+        except OverflowError:  # the first or the last day of the calendar
             at = None
         if at is None or not (code or words):
             found.warnings.append(f"an event without a time or a name was left out: {code} {words}".rstrip(": "))
@@ -295,7 +290,7 @@ def _told(number: str, item: Item, found: _Found) -> Told:
             item.destination_zip or item.destination_zip_v3,
             item.destination_country or item.destination_country_v3,
         ),
-        references=tuple(filter(None, map(clean, item.references or ()))),
+        references=tuple(filter(None, map(clean, item.references))) if item.references else (),
         alternates=_alternates(item, number),
         service=service,
         express="express" in service.lower() if service else None,
@@ -361,7 +356,7 @@ def _numbers(item: Item, asked: Sequence[str], alone: bool) -> Sequence[str]:
 
 def read(payload: Payload) -> Readings:
     """Everything the payload says. Raises Unreadable for bytes that are not USPS's; never for an unknown code."""
-    asked = tuple(dict.fromkeys(filter(None, map(_number, payload.asked))))
+    asked = list(dict.fromkeys(filter(None, map(_number, payload.asked))))
     events: list[Event] = []
     told: list[Told] = []
     items = shapes.items(payload.body)
@@ -372,7 +367,7 @@ def read(payload: Payload) -> Readings:
             told.append(said)
     if items and not told:
         raise Unreadable("nothing in it names a tracking number")
-    if asked and [each.number for each in told] != [*asked]:
+    if asked and [each.number for each in told] != asked:
         mentioned = {each.number for each in told}
         absent = ("the answer does not mention this number",)
         told += [Told(number, found=False, warnings=absent) for number in asked if number not in mentioned]
