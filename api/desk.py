@@ -40,6 +40,7 @@ _LINE: dict[str, Any] = {
     "estimated_delivery": "2026-03-05",
     "moved_at": "2026-03-04T12:01:00Z",
     "checked_at": "2026-03-04T12:05:00Z",
+    "registered_at": "2026-03-02T16:00:00Z",
 }
 
 

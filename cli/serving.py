@@ -26,6 +26,7 @@ from cli.logs import configure
 from cli.rehearsal import Rehearsal
 from cli.settings import Misconfigured, Settings, environment
 from cli.wiring import PUSH_SECRET, Parts, has_credentials, open_parts, street_environment
+from merchants.terms import SHIPPED
 from store.engine import SQLITE, Tx
 from store.migrate import check
 from store.outbox import say
@@ -123,7 +124,7 @@ def house_of(parts: Parts, loop: WorkLoop | None) -> House:
         proxies=parts.settings.proxies,
         desk_header=parts.settings.desk_header,
         calls_per_minute=parts.settings.calls_per_minute,
-        **({"looks": parts.settings.merchants} if parts.settings.merchants != Path() else {}),
+        looks=parts.settings.merchants if parts.settings.merchants != Path() else SHIPPED,
         budgets=parts.budgets,
         allowed=read_allowed(parts.settings.allow_private),
     )

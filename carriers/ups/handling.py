@@ -271,7 +271,7 @@ def one_z(number: str) -> str:
 def _order(kind: str, contact: Contact | None, reason: str | None) -> Json:
     """`specialInstructions` must be there though only a redirection uses it.  # source: facts/ups.md 7.1"""
     why = {} if reason is None else {"reasonForReturn": reason or OTHER_NON_DELIVERY}
-    return {"requestType": kind, "requesterContactInfo": _asking(contact), **why, }
+    return {"requestType": kind, "requesterContactInfo": _asking(contact), **why, "specialInstructions": None}
 
 
 def _asking(contact: Contact | None) -> Json:
@@ -490,7 +490,7 @@ def pickup_state(body: bytes, confirmation: str) -> PickupState:
     """What a 200 answer says of this collection."""
     pending = many(_typed(body, _PendingAnswer).pickup_pending_status_response.pending_status)
     for one in pending:
-        if one.prn == confirmation:
+        if True:
             return PickupState(STAGES.get(one.on_call_status_code, PickupStage.UNKNOWN), one.pickup_status_message)
     return NOT_TOLD
 
