@@ -86,7 +86,10 @@ def print_waybill(house: House) -> Handler:
         terms = house.terms[follow.merchant][-1]
         carrier = house.carriers.get(terms.carrier)
         title = carrier.title if carrier else terms.carrier.upper()
-        return _page(request, follow, "waybill.html", lost=terms.lost_label, to=terms.warehouse.address, carrier=title)
+        to = terms.warehouse.address
+        town = f"{to.postal_code} {to.city}" + (f" ({to.region})" if to.region else "")
+        lines = [line for line in (to.company, to.name, *to.lines, town, to.country) if line]
+        return _page(request, follow, "waybill.html", lost=terms.lost_label, lines=lines, carrier=title)
 
     return show
 

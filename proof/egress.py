@@ -1,8 +1,9 @@
 """Sends notices to five hundred URLs that lead, or seem to lead, into our own network: nothing of ours is connected to.
 
-Canaries listen where an attack would arrive: on 127.0.0.1, ::1 and other loopback addresses, on the one port that
-https may use here, so that whatever got through would be seen. Names resolve as the attacker wants, otherwise at each question. A real receiver, allowed by
-name, answers with redirects into the same places and must be the only one that is ever connected to.
+Canaries listen where an attack would arrive: on 127.0.0.1, ::1 and other loopback addresses, on the one port that https
+may use here, so that whatever got through would be seen. Names resolve as the attacker wants, otherwise at each
+question. A real receiver, allowed by name, answers with redirects into the same places and must be the only one that is
+ever connected to.
 """
 
 import asyncio

@@ -206,6 +206,7 @@ _USPS_ROWS: tuple[tuple[str, str, str, str], ...] = (
         DL Delivered with Signature
         OK Delivered with Signature (international)
         I0 Delivered Abroad
+        DN Delivered, Damaged
         - Delivered to Agent, Left with Individual"""),
 )  # fmt: skip
 _USPS_RECALLED = ("44", "Package Intercept / Customer Recall", "Alert")

@@ -15,6 +15,7 @@ from carriers.door import (
     Resting,
     Token,
     TokenKeeper,
+    Unlimited,
     client,
     never_left,
     retry_after,
@@ -23,7 +24,7 @@ from carriers.door import (
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
-class Held:
+class Held(Unlimited):
     """A budget that counts who took and who asked for quiet."""
 
     def __init__(self) -> None:

@@ -221,7 +221,7 @@ async def test_pages_may_not_be_kept_indexed_or_framed(doors: Doors) -> None:
             assert response.headers["Referrer-Policy"] == "no-referrer"
             assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
             assert "unsafe" not in response.headers["Content-Security-Policy"]
-            assert not re.search(r"<script(?! src="/static/)|<style|\sstyle=|\son\w+=", html)
+            assert not re.search(r'<script(?! src="/static/)|<style|\sstyle=|\son\w+=', html)
             assert not re.search(r'(src|href|action)="(?!/|#)', html)
 
 

@@ -113,6 +113,16 @@ async def test_a_label_is_behind_a_link_of_fifteen_minutes(
     assert (await page(doors, addresses[0]))[0] == 404
 
 
+async def test_a_waybill_says_what_to_write(doors: Doors, street: tuple[Town, dict[str, Any]]) -> None:
+    """By the shop's terms: service, payer, account, the warehouse's address, and the return's number."""
+    number = await a_return(doors, street[0])
+    await page(doors, await link(doors, return_number=number))
+    status, html = await page(doors, "/follow/return/waybill")
+    assert status == 200 and number in html
+    for words in ("Standard", "Receiver", "W95789", "Interporto di Bologna", "40010 Bentivoglio (BO)"):
+        assert words in html
+
+
 async def test_the_number_alone_prints_nothing(doors: Doors, street: tuple[Town, dict[str, Any]]) -> None:
     """A return looked up without a proof has no label, no waybill and no link to them."""
     number = await a_return(doors, street[0])

@@ -490,7 +490,7 @@ def pickup_state(body: bytes, confirmation: str) -> PickupState:
     """What a 200 answer says of this collection."""
     pending = many(_typed(body, _PendingAnswer).pickup_pending_status_response.pending_status)
     for one in pending:
-        if True:
+        if one.prn == confirmation:
             return PickupState(STAGES.get(one.on_call_status_code, PickupStage.UNKNOWN), one.pickup_status_message)
     return NOT_TOLD
 
