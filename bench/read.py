@@ -100,7 +100,10 @@ def _usps(number: int, random: Random) -> bytes:
 
 
 def _measured(name: str, carrier: Reads, bodies: list[bytes]) -> dict[str, Any]:
-    payloads = [Payload(name, Source.POLL, body, ("asked",)) for body in bodies]
+    # a poll asks for the number that its answer speaks of
+    payloads = [
+        Payload(name, Source.POLL, body, carrier.read(Payload(name, Source.POLL, body)).numbers) for body in bodies
+    ]
 
     def read() -> int:
         return sum(len(carrier.read(payload).events) for payload in payloads)

@@ -28,7 +28,10 @@ def main() -> None:
     theirs = json.loads(done.stdout.splitlines()[-1])
     result: dict[str, object] = {"bench": "peers", "peer": "karrio"}
     for name, reading in (("ups", ups), ("usps", usps)):
-        answers = [Payload(name, Source.POLL, body, ("asked",)) for body in made[name]]
+        answers = [
+            Payload(name, Source.POLL, body, reading.read(Payload(name, Source.POLL, body)).numbers)
+            for body in made[name]
+        ]
         rounds = []
         for _ in range(ROUNDS):
             began = time.perf_counter()
