@@ -139,6 +139,7 @@ async def scene(speed: float, folder: Path) -> AsyncIterator[Scene]:
         "HOMEWARD_STREET_URL": street,
         "HOMEWARD_CLOCK": str(clock),
         "HOMEWARD_BUDGET": "off",
+        "HOMEWARD_PACE": "0.03",  # a purchase that a kill interrupts is settled in half a minute, not a quarter hour
         "HOMEWARD_ALLOW_PRIVATE": "127.0.0.1",
         "PYTHONUNBUFFERED": "1",
     }

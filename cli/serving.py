@@ -28,6 +28,7 @@ from cli.settings import Misconfigured, Settings, environment
 from cli.wiring import PUSH_SECRET, Parts, has_credentials, open_parts, street_environment
 from merchants.terms import SHIPPED
 from store.engine import SQLITE, Tx
+from store.idempotency import forget_running
 from store.migrate import check
 from store.outbox import say
 from webhooks.egress import read_allowed
@@ -152,6 +153,8 @@ async def serve(settings: Settings, role: str) -> None:
         if street:
             env = street_environment(street, settings.url) | env
         parts = await stack.enter_async_context(open_parts(settings, env))
+        if settings.database.startswith(SQLITE):  # we alone write: whoever was at work on a call died with us
+            await parts.store.write(forget_running)
         loop = WorkLoop(parts) if role != "web" else None
         if role != "work":
             await _open_doors(stack, parts, loop)

@@ -71,6 +71,10 @@ class Settings(BaseModel):
     calls_per_minute: Annotated[
         int, Field(ge=0, description="Calls that one API key may make in a minute; 0: as many as it likes.")
     ] = 60_000
+    pace: Annotated[
+        float,
+        Field(gt=0, le=1, description="Scales every delay of a label's purchase; below 1 for rehearsals only."),
+    ] = 1.0
     log: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="How much goes to the log (JSON lines on stderr)."),

@@ -21,6 +21,7 @@ from returns.following import follow
 from returns.labels import purge_labels, settle_all
 from spending.brakes import Limits, mind
 from spending.intents import Till
+from spending.machine import Pace
 from spending.reconciling import reconcile
 from spending.resolving import resolve
 from spending.voiding import void_surplus
@@ -194,6 +195,7 @@ async def open_parts(settings: Settings, env: Mapping[str, str]) -> AsyncIterato
                 clock,
                 limits=Limits.parse(settings.spend),
                 free=lambda: shutil.disk_usage(settings.data).free,
+                pace=Pace(factor=settings.pace),
             ),
             notices=notices,
             budgets=budgets,

@@ -71,6 +71,7 @@ _FORGET = statement(
         *_MINE, idempotency.c.state == "running", idempotency.c.created_us == bindparam("at_us")
     )
 )  # fmt: skip
+_FORGET_RUNNING = statement(delete(idempotency).where(idempotency.c.state == "running"))
 _PURGE = statement(delete(idempotency).where(idempotency.c.created_us < bindparam("before_us")))
 
 
@@ -109,3 +110,8 @@ async def forget(tx: Tx, begun: Begun) -> bool:
 async def purge(tx: Tx, before: datetime) -> int:
     """Drop keys older than this; how many."""
     return await tx.run(_PURGE, before_us=to_us(before))
+
+
+async def forget_running(tx: Tx) -> int:
+    """Forget the calls that were under way when their process died; only where no other process can be at work."""
+    return await tx.run(_FORGET_RUNNING)
