@@ -70,9 +70,15 @@ _SIGHT = statement(
 )  # fmt: skip
 _TELL = statement(
     lambda insert: (
-        insert(told)
-        .values({name: bindparam(name) for name in ("parcel_id", "teller", "payload_digest", "received_us", "told")})
-        .on_conflict_do_nothing(index_elements=["parcel_id", "teller"])
+        ins := insert(told).values(
+            {name: bindparam(name) for name in ("parcel_id", "teller", "payload_digest", "received_us", "told")}
+        )
+    ).on_conflict_do_update(
+        index_elements=["parcel_id", "teller"],
+        set_={
+            "received_us": _smaller(ins.excluded.received_us, told.c.received_us),
+            "payload_digest": _smaller(ins.excluded.payload_digest, told.c.payload_digest),
+        },
     )
 )
 _FORGET_SIGHTINGS = statement(

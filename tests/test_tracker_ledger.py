@@ -263,3 +263,26 @@ async def test_time_alone_makes_a_conclusion(store: Store) -> None:
     row = await store.read(lambda tx: find_parcel(tx, "usps", "9405803699300124287899"))
     assert row is not None and row["status"] == "undeliverable"
     assert ("return_to_warehouse.expected", "case/expected") in await said(store)
+
+
+async def test_the_evidence_of_what_is_told_does_not_depend_on_arrival(store: Store) -> None:
+    """Two payloads that say the same of a parcel and differ elsewhere: the same one is named, whichever came first."""
+
+    def batch(other: str) -> Payload:
+        waiting = {
+            "trackingNumber": NUMBER,
+            "accessPointInformation": {"pickupByDate": "20260304"},
+            "activity": [visit(3, "ZP", "040")],
+        }
+        packages = [waiting, {"trackingNumber": other, "activity": [visit(3)]}]
+        body = {"trackResponse": {"shipment": [{"inquiryNumber": NUMBER, "package": packages}]}}
+        return Payload("ups", Source.POLL, json.dumps(body).encode(), (NUMBER,))
+
+    one, other = batch("1Z5338FF0107231068"), batch("1Z5338FF0107231077")
+    await register(store)
+    first, last = sorted((one, other), key=lambda payload: payload.digest)
+    book = ledger(store)
+    await take(book, last)
+    await take(book, first)
+    evidence = (await conclusion(store))["return_to_warehouse"]["evidence"]
+    assert evidence == [f"payload:{first.digest}#accessPointInformation.pickupByDate"]
