@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -691,13 +691,6 @@ class States(Protocol):
 
     def stated_at(self, push: Push) -> datetime | None:
         """When the carrier says that it sent this push; None where that cannot be read. Ask only what is verified."""
-
-
-def utc(instant: datetime) -> datetime:
-    """The same instant in UTC; a naive one is a programming error."""
-    if instant.tzinfo is None:
-        raise ValueError("an instant needs a time zone")
-    return instant.astimezone(UTC)
 
 
 def stated(thing: object) -> int:

@@ -349,7 +349,7 @@ def terms_check(
     files: Annotated[list[Path] | None, typer.Argument(help="Terms files; default: those of the service.")] = None,
 ) -> None:
     """Check terms files and say, key by key, what is wrong."""
-    from merchants.terms import SHIPPED, TermsError, load, load_all
+    from merchants.terms import TermsError, load, load_all
 
     settings = _settings()
     bad = False
@@ -362,7 +362,7 @@ def terms_check(
             typer.echo(str(error), err=True)
     if not files:
         try:
-            for name, versions in load_all(settings.merchants if settings.merchants != Path() else SHIPPED).items():
+            for name, versions in load_all(settings.terms_folder).items():
                 typer.echo(f"{name}: {', '.join(terms.version for terms in versions)}")
         except TermsError as error:
             bad = True

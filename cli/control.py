@@ -11,9 +11,9 @@ from api.keys import SCOPES, issue
 from cli.erasing import erase_call
 from cli.labels import labels_call
 from cli.ledgering import ledger_call
-from cli.settings import Settings, environment, sealing_key
+from cli.settings import Settings, sealing_key
 from cli.webhooks import webhooks_call
-from cli.wiring import Parts, has_credentials, open_parts, street_environment
+from cli.wiring import Parts, environment_of, open_parts
 from fleet.clocks import text
 from store.engine import SQLITE, Store, open_store
 from store.keys import list_keys, revoke_key
@@ -69,14 +69,6 @@ async def ask_or_do(settings: Settings, call: Mapping[str, Any]) -> dict[str, An
 
 def _room(call: Mapping[str, Any]) -> Room | None:
     return ROOMS.get(str(call.get("do")).partition(".")[0]) if "." in str(call.get("do")) else None
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    """The environment, with the street's credentials in it where the street stands in for the carriers."""
-    env = environment()
-    if has_credentials(env) or not settings.street_url:
-        return env
-    return street_environment(settings.street_url, settings.url) | env
 
 
 async def listen(path: Path, parts: Parts) -> asyncio.AbstractServer:

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from carriers.contract import CarrierError, Check
-from cli.settings import Misconfigured, Settings, environment, sealing_key
-from cli.wiring import carrier_names, has_credentials, open_carriers, read_budgets, read_terms, street_environment
+from cli.settings import Misconfigured, Settings, sealing_key
+from cli.wiring import carrier_names, environment_of, has_credentials, open_carriers, read_budgets, read_terms
 from merchants.terms import TermsError
 from store.engine import StoreError
 from store.migrate import check
@@ -65,13 +65,11 @@ async def _house(settings: Settings) -> AsyncIterator[Check]:
 
 
 async def _carriers(settings: Settings, only: str) -> AsyncIterator[Check]:
-    env = environment()
+    env = environment_of(settings)
     if not has_credentials(env):
-        if not settings.street_url:
-            missing = "no UPS_* or USPS_* credentials: homeward serve rehearses on the simulated street"
-            yield Check("carriers", not only, missing)
-            return
-        env = street_environment(settings.street_url, settings.url) | env
+        missing = "no UPS_* or USPS_* credentials: homeward serve rehearses on the simulated street"
+        yield Check("carriers", not only, missing)
+        return
     names = [only] if only else carrier_names(settings, env)
     for name in names:
         try:

@@ -25,8 +25,7 @@ from cli.control import listen, socket_of
 from cli.logs import configure
 from cli.rehearsal import Rehearsal
 from cli.settings import Misconfigured, Settings, environment
-from cli.wiring import PUSH_SECRET, Parts, has_credentials, open_parts, street_environment
-from merchants.terms import SHIPPED
+from cli.wiring import PUSH_SECRET, Parts, environment_of, has_credentials, open_parts
 from store.engine import SQLITE, Tx
 from store.idempotency import forget_running
 from store.migrate import check
@@ -125,7 +124,7 @@ def house_of(parts: Parts, loop: WorkLoop | None) -> House:
         proxies=parts.settings.proxies,
         desk_header=parts.settings.desk_header,
         calls_per_minute=parts.settings.calls_per_minute,
-        looks=parts.settings.merchants if parts.settings.merchants != Path() else SHIPPED,
+        looks=parts.settings.terms_folder,
         budgets=parts.budgets,
         allowed=read_allowed(parts.settings.allow_private),
     )
@@ -138,21 +137,16 @@ async def serve(settings: Settings, role: str) -> None:
             f"homeward {role} needs DATABASE_URL=postgresql+asyncpg://...; on SQLite use homeward serve"
         )
     configure(settings.log)
-    env = environment()
-    rehearses = not has_credentials(env)
+    rehearses = not has_credentials(environment())
     rehearsal = Rehearsal(settings) if rehearses and not settings.street_url and role == "serve" else None
     async with AsyncExitStack() as stack:
-        street = ""
         if rehearsal:
-            settings = rehearsal.settings
-            street = await _open_street(stack, settings)
-        elif rehearses:
-            street = settings.street_url
+            opened = await _open_street(stack, rehearsal.settings)
+            settings = rehearsal.settings.model_copy(update={"street_url": opened})
+        street = settings.street_url if rehearses else ""
         if rehearses and not street:
             raise Misconfigured("no carrier: set UPS_* or USPS_* credentials, or HOMEWARD_STREET_URL for a rehearsal")
-        if street:
-            env = street_environment(street, settings.url) | env
-        parts = await stack.enter_async_context(open_parts(settings, env))
+        parts = await stack.enter_async_context(open_parts(settings, environment_of(settings)))
         if settings.database.startswith(SQLITE):  # we alone write: whoever was at work on a call died with us
             await parts.store.write(forget_running)
         loop = WorkLoop(parts) if role != "web" else None

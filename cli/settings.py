@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from fleet.clocks import Clock
+from merchants.terms import SHIPPED
 from spending.brakes import Limits
 from store.sealing import KEY_BYTES
 
@@ -94,6 +95,10 @@ class Settings(BaseModel):
     def _can_be_read(cls, given: str) -> str:
         Limits.parse(given)
         return given
+
+    @property
+    def terms_folder(self) -> Path:
+        return self.merchants if self.merchants != Path() else SHIPPED
 
     @property
     def database(self) -> str:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from cli.explaining import Told, Usage, enter, reading, terms_for
-from cli.settings import Misconfigured, Settings, environment
-from cli.wiring import has_credentials, open_carriers, read_budgets, street_environment
+from cli.settings import Misconfigured, Settings
+from cli.wiring import environment_of, has_credentials, open_carriers, read_budgets
 from tracker.explain import explained
 from tracker.lifecycle import Purpose, Shipment, fold
 from tracker.policy import conclude
@@ -16,11 +16,9 @@ async def ask(settings: Settings, name: str, number: str) -> dict[str, Any]:
     recognised = read.recognise(number)
     if recognised is None:
         raise Usage(f"{number!r} cannot be a {name.upper()} tracking number")
-    env = environment()
+    env = environment_of(settings)
     if not has_credentials(env):
-        if not settings.street_url:
-            raise Misconfigured(f"no {name.upper()}_* credentials; see homeward doctor, or set HOMEWARD_STREET_URL")
-        env = street_environment(settings.street_url, settings.url) | env
+        raise Misconfigured(f"no {name.upper()}_* credentials; see homeward doctor, or set HOMEWARD_STREET_URL")
     carrier = open_carriers([name], env, read_budgets("off", [name]))[name]
     numbers: dict[str, Told] = {recognised.number: Told([], [])}
     try:

@@ -7,16 +7,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 
 import httpx
 
 from alerts import desk as alert_desk
 from carriers.contract import Carrier
-from cli.settings import Misconfigured, Settings, sealing_key
+from cli.explaining import CARRIERS
+from cli.settings import Misconfigured, Settings, environment, sealing_key
 from fleet.budgets import Budget, Rate
 from fleet.clocks import Clock
-from merchants.terms import SHIPPED, Terms, load_all
+from merchants.terms import Terms, load_all
 from returns.following import follow
 from returns.labels import purge_labels, settle_all
 from spending.brakes import Limits, mind
@@ -36,8 +37,6 @@ from webhooks.egress import read_allowed
 
 log = logging.getLogger(__name__)
 
-CARRIERS = ("ups", "usps")
-"""The folders of `carriers/`."""
 PUSH_SECRET = "street-secret-of-32-characters-00"[:32]
 """What the simulated carriers sign their pushes with. Real ones are settings of each carrier."""
 
@@ -68,6 +67,14 @@ def street_environment(street: str, url: str) -> dict[str, str]:
 def has_credentials(env: Mapping[str, str]) -> bool:
     """Whether any real carrier is configured; without one the simulated street stands in."""
     return any(env.get(f"{name.upper()}_CLIENT_ID") for name in CARRIERS)
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment; without any real credentials, those of the simulated street that the settings name are in it."""
+    env = environment()
+    if has_credentials(env) or not settings.street_url:
+        return env
+    return street_environment(settings.street_url, settings.url) | env
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +112,8 @@ class Parts:
             "purge": (3600.0, lambda: purge_labels(self.till)),
         }
         for name, carrier in self.carriers.items():
-            sweeps[f"poll:{name}"] = (2.0, lambda carrier=carrier: self.poller.sweep(carrier))  # type: ignore[misc]
-            sweeps[f"keep:{name}"] = (1.0, lambda carrier=carrier: self.keeper.sweep(carrier))  # type: ignore[misc]
+            sweeps[f"poll:{name}"] = (2.0, partial(self.poller.sweep, carrier))
+            sweeps[f"keep:{name}"] = (1.0, partial(self.keeper.sweep, carrier))
         return sweeps
 
 
@@ -153,10 +160,9 @@ def read_budgets(text: str, carriers: Sequence[str]) -> dict[str, Budget]:
 
 def read_terms(settings: Settings) -> dict[str, list[Terms]]:
     """Every shop's terms. Raises TermsError and Misconfigured."""
-    folder = settings.merchants if settings.merchants != Path() else SHIPPED
-    shelf = load_all(folder)
+    shelf = load_all(settings.terms_folder)
     if not shelf:
-        raise Misconfigured(f"HOMEWARD_MERCHANTS: no terms (*.toml) in {folder}")
+        raise Misconfigured(f"HOMEWARD_MERCHANTS: no terms (*.toml) in {settings.terms_folder}")
     return shelf
 
 

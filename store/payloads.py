@@ -101,7 +101,6 @@ _NEWS = statement(
     )
 )
 _BY_DIGEST = statement(select(payloads).where(payloads.c.digest == bindparam("digest")).limit(1))
-_BACKLOG = statement(select(func.count().label("n")).where(payloads.c.read_us.is_(None)))
 
 
 async def keep_payload(
@@ -147,11 +146,6 @@ async def get_payload(tx: Tx, id: int) -> Row | None:
 async def unread_payloads(tx: Tx, limit: int) -> list[int]:
     """The oldest payloads that nobody has read yet."""
     return [row["id"] for row in await tx.all(_UNREAD, limit=limit)]
-
-
-async def unread_count(tx: Tx) -> int:
-    row = await tx.one(_BACKLOG)
-    return int(row["n"]) if row else 0
 
 
 async def mark_read(tx: Tx, id: int, at_us: int, error: str = "") -> bool:

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-from carriers.contract import Event, Reason, Source
+from carriers.contract import Reason, Source
 from tracker.lifecycle import Attempt, Happening, HomeReason, Leg, Status
 from tracker.policy import Case, CaseState, Conclusion
 
@@ -194,8 +194,3 @@ _CASE = {
     CaseState.ARRIVED: "It arrived back at the warehouse",
     CaseState.CANCELLED: "It no longer goes back to the warehouse",
 }
-
-
-def event_line(event: Event) -> str:
-    """One event as a line for a terminal."""
-    return f"{instant(event.at)}  {event.kind:<26} {event.code:<8} {event.place!s:<24} {event.words}"
