@@ -11,7 +11,7 @@ from api.cursors import NO_ROW, Paged, cursor_at, row_of
 from api.problems import Problem
 from api.route import Answer, Call, Nothing
 from api.shapes import Asked, Instant, Told, example
-from fleet.clocks import from_us
+from fleet.clocks import from_us, real_now
 from store.endpoints import (
     DeliveryId,
     Endpoint,
@@ -86,20 +86,21 @@ class DeliveriesQuery(Paged):
 # ---------------------------------------------------------------------------------------------------------------- told
 
 
+ENDPOINT: dict[str, Any] = {
+    "id": 1,
+    "url": "https://shop.example/webhooks/homeward",
+    "events": ["order.shipped", "parcel.attempt_failed"],
+    "state": "active",
+    "created_at": "2026-03-01T09:00:00Z",
+    "failing_since": None,
+    "old_secret_until": None,
+}
+
+
 class EndpointOut(Told):
     """An endpoint. Its secret was shown when it was made, and never is again."""
 
-    model_config = Told.model_config | example(
-        {
-            "id": 1,
-            "url": "https://shop.example/webhooks/homeward",
-            "events": ["order.shipped", "parcel.attempt_failed"],
-            "state": "active",
-            "created_at": "2026-03-01T09:00:00Z",
-            "failing_since": None,
-            "old_secret_until": None,
-        }
-    )
+    model_config = Told.model_config | example(ENDPOINT)
 
     id: int
     url: str
@@ -118,16 +119,7 @@ class EndpointMade(EndpointOut):
     """A new endpoint with its secret: keep it, it is not shown again."""
 
     model_config = Told.model_config | example(
-        {
-            "id": 1,
-            "url": "https://shop.example/webhooks/homeward",
-            "events": ["order.shipped", "parcel.attempt_failed"],
-            "state": "active",
-            "created_at": "2026-03-01T09:00:00Z",
-            "failing_since": None,
-            "old_secret_until": None,
-            "secret": "whsec_MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA=",
-        }
+        {**ENDPOINT, "secret": "whsec_MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA="}
     )
 
     secret: str
@@ -263,7 +255,7 @@ async def pause(call: Call[Nothing, Nothing]) -> Answer:
 async def go_on(call: Call[Nothing, Nothing]) -> Answer:
     """POST /v1/endpoints/{endpoint_id}/resume"""
     house, endpoint_id = call.house, EndpointId(int(call.path["endpoint_id"]))
-    await resume(house.store, endpoint_id, _real_now, house.clock.now())
+    await resume(house.store, endpoint_id, real_now, house.clock.now())
     endpoint = await house.store.read(lambda tx: find_endpoint(tx, endpoint_id))
     return Answer(EndpointOut(**_shown(_there(endpoint))))
 
@@ -273,11 +265,11 @@ async def again(call: Call[Nothing, ReplayIn]) -> Answer:
     endpoint_id, store = EndpointId(int(call.path["endpoint_id"])), call.house.store
     _there(await store.read(lambda tx: find_endpoint(tx, endpoint_id)))
     if call.body.notice_id is not None:
-        if not await replay_one(store, endpoint_id, call.body.notice_id, _real_now):
+        if not await replay_one(store, endpoint_id, call.body.notice_id, real_now):
             raise Problem("notice_unknown", pointer="/notice_id")
         return Answer(ReplayOut(notices=1))
     assert call.body.since is not None  # the model takes one of them
-    return Answer(ReplayOut(notices=await replay(store, endpoint_id, call.body.since, _real_now) or 0))
+    return Answer(ReplayOut(notices=await replay(store, endpoint_id, call.body.since, real_now) or 0))
 
 
 async def deliveries(call: Call[DeliveriesQuery, Nothing]) -> Answer:
@@ -301,10 +293,6 @@ async def deliveries(call: Call[DeliveriesQuery, Nothing]) -> Answer:
 
 
 # -------------------------------------------------------------------------------------------------------------- inside
-
-
-def _real_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def _there(endpoint: Endpoint | None) -> Endpoint:

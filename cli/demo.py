@@ -261,7 +261,7 @@ async def until_quiet(on: Scene, story: Callable[[float], None] = lambda _: None
         state = (await on.stage.street.get("/street/quiet")).json()
         if state["quiet"]:
             return
-        now, ends = (datetime.fromisoformat(state[name].replace("Z", "+00:00")) for name in ("now", "ends_at"))
+        now, ends = (datetime.fromisoformat(state[name]) for name in ("now", "ends_at"))
         story((now - START).total_seconds() / max(1.0, (ends - START).total_seconds()))
         await asyncio.sleep(0.25)
 

@@ -50,7 +50,8 @@ class Rehearsal:
                 for parcel in self._kept["parcels"]:
                     keep = ("carrier", "number", "journey", "delivery", "purpose", "starts_at", "references")
                     await http.post("/street/parcels", json={name: parcel[name] for name in keep})
-            return self._kept["lines"]  # type: ignore[no-any-return]
+            kept: list[str] = self._kept["lines"]
+            return kept
         at = parts.clock.now()
         key = await parts.store.write(lambda tx: issue(tx, parts.sealer, name="rehearsal", scopes=SCOPES, at=at))
         stage = Stage(parts.settings.url, key, street)

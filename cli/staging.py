@@ -138,7 +138,7 @@ class _NotYet(Exception):
 
 
 def _order(carrier: str, home: dict[str, str], placed_at: str) -> dict[str, Any]:
-    placed = datetime.fromisoformat(placed_at.replace("Z", "+00:00"))
+    placed = datetime.fromisoformat(placed_at)
     window = [(placed + timedelta(days=days)).date().isoformat() for days in (2, 7)]
     return {
         "placed_at": placed_at,

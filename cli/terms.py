@@ -45,7 +45,7 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 async def what_if(settings: Settings, file: str, since: str, as_json: bool) -> dict[str, Any]:
     """The parcels whose outcome would change under the new terms. Reads only, beside a running service."""
     try:
-        start = datetime.fromisoformat(since.replace("Z", "+00:00")) if since else datetime(1970, 1, 1, tzinfo=UTC)
+        start = datetime.fromisoformat(since) if since else datetime(1970, 1, 1, tzinfo=UTC)
     except ValueError:
         raise Usage(f"--since: expected a day or an instant such as 2026-03-01, found {since!r}") from None
     start = start.replace(tzinfo=start.tzinfo or UTC)

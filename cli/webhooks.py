@@ -1,11 +1,11 @@
 """`homeward webhooks`: where notices go, what is owed there, sent again; in the running service or in this process."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from cli.wiring import Parts
-from fleet.clocks import text
+from fleet.clocks import real_now, text
 from store.endpoints import Endpoint, EndpointId, count_owed, list_endpoints
 from store.engine import Tx
 from webhooks.outbound import replay, replay_one, resume
@@ -21,7 +21,7 @@ async def webhooks_call(parts: Parts, call: Mapping[str, Any]) -> Answer:
         case {"do": "webhooks.replay", "endpoint": int(endpoint), "since": str(since), "id": str(notice_id)}:
             return await _replay(parts, EndpointId(endpoint), since, notice_id)
         case {"do": "webhooks.resume", "endpoint": int(endpoint)}:
-            was = await resume(parts.store, EndpointId(endpoint), _real_now, parts.clock.now())
+            was = await resume(parts.store, EndpointId(endpoint), real_now, parts.clock.now())
             if was is None:
                 return {"error": f"no endpoint {endpoint}"}
             return {"was": was, "lines": [f"endpoint {endpoint} was {was}" + (", now active" * (was != "active"))]}
@@ -55,20 +55,16 @@ async def _list(parts: Parts) -> Answer:
 
 async def _replay(parts: Parts, endpoint: EndpointId, since: str, notice_id: str) -> Answer:
     if notice_id:
-        if not await replay_one(parts.store, endpoint, notice_id, _real_now):
+        if not await replay_one(parts.store, endpoint, notice_id, real_now):
             return {"error": f"no endpoint {endpoint}, or no notice {notice_id}"}
         return {"notices": 1, "lines": [f"{notice_id} is sent again"]}
     try:
-        at = datetime.fromisoformat(since.replace("Z", "+00:00"))
+        at = datetime.fromisoformat(since)
         if at.tzinfo is None:
             raise ValueError
     except ValueError:
         return {"error": f"--since: expected an RFC 3339 instant such as 2026-03-05T12:00:00Z, found {since!r}"}
-    count = await replay(parts.store, endpoint, at, _real_now)
+    count = await replay(parts.store, endpoint, at, real_now)
     if count is None:
         return {"error": f"no endpoint {endpoint}"}
     return {"notices": count, "lines": [f"{count} notices are sent again"]}
-
-
-def _real_now() -> datetime:
-    return datetime.now(UTC)

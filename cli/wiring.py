@@ -6,7 +6,6 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 
 import httpx
@@ -16,7 +15,7 @@ from carriers.contract import Carrier
 from cli.explaining import CARRIERS
 from cli.settings import Misconfigured, Settings, environment, sealing_key
 from fleet.budgets import Budget, Rate
-from fleet.clocks import Clock
+from fleet.clocks import Clock, real_now
 from merchants.terms import Terms, load_all
 from returns.following import follow
 from returns.labels import purge_labels, settle_all
@@ -99,8 +98,8 @@ class Parts:
         sweeps: dict[str, tuple[float, Callable[[], Awaitable[object]]]] = {
             "read": (0.5, lambda: self.ledger.read_all(self.clock.now())),
             "review": (0.5, lambda: self.ledger.review_due(self.clock.now())),
-            "spread": (0.5, lambda: outbound.spread(self.store, _real_now)),
-            "deliver": (0.5, lambda: outbound.deliver(self.store, self.sealer, self.notices, _real_now)),
+            "spread": (0.5, lambda: outbound.spread(self.store, real_now)),
+            "deliver": (0.5, lambda: outbound.deliver(self.store, self.sealer, self.notices, real_now)),
             "alerts": (1.0, lambda: alert_desk.sweep(self.store, self.clock.now())),
             "returns": (0.5, lambda: follow(self.store, self.clock.now())),
             "silence": (60.0, lambda: silence.listen(self.store, self.carriers, self.clock.now())),
@@ -115,10 +114,6 @@ class Parts:
             sweeps[f"poll:{name}"] = (2.0, partial(self.poller.sweep, carrier))
             sweeps[f"keep:{name}"] = (1.0, partial(self.keeper.sweep, carrier))
         return sweeps
-
-
-def _real_now() -> datetime:
-    return datetime.now(UTC)
 
 
 def carrier_names(settings: Settings, env: Mapping[str, str]) -> list[str]:

@@ -27,7 +27,7 @@ class Clock:
         if not text:
             return cls.real()
         start, speed, anchor = text.split("@")
-        at = datetime.fromisoformat(start.replace("Z", "+00:00"))
+        at = datetime.fromisoformat(start)
         if at.tzinfo is None or float(speed) <= 0:
             raise ValueError(f"not a clock: {text!r}; expected 2026-03-02T08:00:00Z@3600@1772438400.0")
         return cls(at.astimezone(UTC), float(speed), float(anchor))
@@ -38,6 +38,11 @@ class Clock:
     def now(self) -> datetime:
         """Story time now, aware UTC."""
         return self.start + timedelta(seconds=(time.time() - self.anchor) * self.speed)
+
+
+def real_now() -> datetime:
+    """The clock on the wall, aware UTC: for leases, signatures and whatever else is not part of the story."""
+    return datetime.now(UTC)
 
 
 def to_us(instant: datetime) -> int:

@@ -1,7 +1,7 @@
 """The bytes that the street's two carriers would answer or push about a parcel at any moment, without a socket."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -81,9 +81,10 @@ class Feeds:
         return Payload(carrier, Source.PUSH, body)
 
     def _ask(self, carrier: str, operation: str, numbers: Sequence[str], asking: Asking) -> Payload:
-        answering = self._doors[carrier, operation](cast(web.Request, asking))
+        waiting = self._doors[carrier, operation](cast(web.Request, asking))
+        answering = cast(Coroutine[Any, Any, web.StreamResponse], waiting)
         try:
-            answering.send(None)  # type: ignore[attr-defined]
+            answering.send(None)
         except StopIteration as done:
             answer = cast(web.Response, done.value)
             return Payload(carrier, Source.POLL, _bytes(answer.body), tuple(numbers), answer.status)

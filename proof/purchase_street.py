@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from aiohttp import web
 
@@ -131,7 +131,11 @@ class Misfortune:
             case "charged_500":
                 return web.Response(status=500, text="{}", content_type="application/json")
             case "charged_broken":
-                return web.Response(status=200, body=bytes(answer.body or b"")[:200], content_type="application/json")  # type: ignore[attr-defined]
+                return web.Response(
+                    status=200,
+                    body=cast(bytes, cast(web.Response, answer).body)[:200],
+                    content_type="application/json",
+                )
             case "charged_twice":
                 await handler(request)
                 if self.dice.random() < 0.5:

@@ -42,8 +42,12 @@ def kinds() -> dict[str, Kind]:
     """What is sent at once, and what follows slowly, step by step (empty: nothing more)."""
     chunk = b"ffff\r\n" + b"x" * 65_535 + b"\r\n"
     bomb = gzip.compress(b"0" * 20_000_000)
-    x: Callable[[int], bytes] = lambda n: b"x"  # noqa: E731
-    nothing: Callable[[int], bytes] = lambda n: b""  # noqa: E731
+
+    def x(step: int) -> bytes:
+        return b"x"
+
+    def nothing(step: int) -> bytes:
+        return b""
 
     def sized(body: bytes, more: bytes = b"") -> bytes:
         return PUSH + more + b"Content-Length: %d\r\n\r\n" % len(body) + body

@@ -181,6 +181,11 @@ _DUE_SUBSCRIPTIONS = statement(
     .order_by(subscriptions.c.renew_us)
     .limit(bindparam("limit"))
 )
+_SUBSCRIPTION = statement(
+    select(subscriptions.c.state).where(
+        subscriptions.c.carrier == bindparam("carrier"), subscriptions.c.number == bindparam("number")
+    )
+)
 _SUBSCRIBED = statement(
     update(subscriptions)
     .where(subscriptions.c.carrier == bindparam("of_carrier"), subscriptions.c.number == bindparam("of_number"))
@@ -361,6 +366,10 @@ async def list_parcels(
 
 async def want_subscription(tx: Tx, carrier: str, number: str, now_us: int) -> None:
     await tx.run(_WANT, carrier=carrier, number=number, renew_us=now_us)
+
+
+async def find_subscription(tx: Tx, carrier: str, number: str) -> Row | None:
+    return await tx.one(_SUBSCRIPTION, carrier=carrier, number=number)
 
 
 async def due_subscriptions(tx: Tx, carrier: str, now_us: int, limit: int) -> Sequence[Row]:

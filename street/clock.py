@@ -20,7 +20,7 @@ class StoryClock:
         parts = text.split("@")
         if len(parts) != 3:
             raise ValueError(f"not a clock: {text!r}; expected 2026-03-02T08:00:00Z@3600@1772438400.0")
-        return cls(datetime.fromisoformat(parts[0].replace("Z", "+00:00")), float(parts[1]), float(parts[2]))
+        return cls(datetime.fromisoformat(parts[0]), float(parts[1]), float(parts[2]))
 
     @classmethod
     def starting(cls, start: datetime, speed: float = 1.0) -> "StoryClock":

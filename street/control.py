@@ -152,7 +152,7 @@ def _place(value: object) -> Place | None:
 
 
 def _instant(text: object) -> datetime:
-    at = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    at = datetime.fromisoformat(str(text))
     if at.tzinfo is None:
         raise ValueError(f"{text} needs a zone")
     return at

@@ -7,7 +7,14 @@ from datetime import datetime, timedelta
 from carriers.contract import Carrier, CarrierError
 from fleet.clocks import Clock, to_us
 from store.engine import Row, Store, Tx
-from store.parcels import NEVER_US, due_subscriptions, find_parcel, set_subscription, want_subscription
+from store.parcels import (
+    NEVER_US,
+    due_subscriptions,
+    find_parcel,
+    find_subscription,
+    set_subscription,
+    want_subscription,
+)
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +34,7 @@ class Keeper:
         """Ask one carrier for the pushes that are wanted or about to lapse; how many were asked for."""
         now = self.clock.now()
         if not carrier.abilities.push_by_number:
-            await self.store.write(lambda tx: want_subscription(tx, carrier.name, ACCOUNT, to_us(now)))
+            await self._want_account(carrier, now)
         due = await self.store.read(lambda tx: due_subscriptions(tx, carrier.name, to_us(now), _BATCH))
         wanted = [row for row in due if await self._is_wanted(carrier, row, now)]
         if not wanted:
@@ -41,6 +48,11 @@ class Keeper:
             return 0
         await self._settle(carrier, wanted, accepted=frozenset(answer.accepted), now=now)
         return len(answer.accepted)
+
+    async def _want_account(self, carrier: Carrier, now: datetime) -> None:
+        """The account's one subscription. Looked up first: a sweep every second must not write each time."""
+        if await self.store.read(lambda tx: find_subscription(tx, carrier.name, ACCOUNT)) is None:
+            await self.store.write(lambda tx: want_subscription(tx, carrier.name, ACCOUNT, to_us(now)))
 
     async def _is_wanted(self, carrier: Carrier, row: Row, now: datetime) -> bool:
         """A number whose journey is over, or that an account's subscription covers, needs none of its own."""

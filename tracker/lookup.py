@@ -505,10 +505,11 @@ _RETURN_WRONG = {
 
 
 def _return_steps(row: Row, parcel: Row | None) -> tuple[Step, ...]:
-    state, times = row["state"], {"registered": from_us(row["created_us"])}
+    state = row["state"]
+    times: dict[str, datetime | None] = {"registered": from_us(row["created_us"])}
     if parcel:
         view = _view(parcel)
-        times |= {"handed_over": _instant(view.get("accepted_at")), "received": _instant(view.get("delivered_at"))}  # type: ignore[dict-item]
+        times |= {"handed_over": _instant(view.get("accepted_at")), "received": _instant(view.get("delivered_at"))}
     if state in _RETURN_WRONG:
         names: tuple[str, ...] = ("registered", "label_ready", "handed_over", _RETURN_WRONG[state])
         return _line(names, 3, True, times)

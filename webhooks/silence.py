@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from carriers.contract import Carrier
 from fleet.clocks import to_us
@@ -19,7 +20,7 @@ NEWS = 3
 
 async def listen(store: Store, carriers: Mapping[str, Carrier], now: datetime) -> tuple[str, ...]:
     """Look at each carrier's feed (story time); the carriers that are silent. Silence and its end are told once."""
-    return tuple([name for name in carriers if await store.write(lambda tx, name=name: _look(tx, name, now))])  # type: ignore[misc]
+    return tuple([name for name in carriers if await store.write(partial(_look, carrier=name, now=now))])
 
 
 async def _look(tx: Tx, carrier: str, now: datetime) -> bool:

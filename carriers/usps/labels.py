@@ -105,20 +105,25 @@ class Labels:
 
     async def buy(self, prepared: Prepared) -> PurchaseOutcome:
         """Send the prepared bytes once and say what is proven; never raises but for cancellation."""
-        payment = await self._authorized()
-        if not isinstance(payment, Token):
-            return payment
-        response = await self._send(prepared, payment)
+        response = await self._sent(prepared)
         if not isinstance(response, httpx.Response):
             return response
-        if response.status_code == 401:
-            self._payment.drop(payment)
         if not response.is_success:
             return self._refusal(response)
         try:
             return Bought(label(response, Intent.of(prepared)), response.content)
         except Unlike as error:
             return Unknown(f"USPS answered {response.status_code}, but {error}")
+
+    async def _sent(self, prepared: Prepared) -> httpx.Response | NotExecuted | Rejected | Unknown:
+        """The answer to prepared bytes sent once under a payment authorization, or what its absence proves."""
+        payment = await self._authorized()
+        if not isinstance(payment, Token):
+            return payment
+        response = await self._send(prepared, payment)
+        if isinstance(response, httpx.Response) and response.status_code == 401:
+            self._payment.drop(payment)
+        return response
 
     async def _authorized(self) -> Token | NotExecuted | Rejected:
         """What every label call must carry. Without it nothing can have been bought."""
@@ -216,14 +221,9 @@ class Labels:
         """Cancel an outbound label, or ask its price back; for a return label no call: see NOT_VOIDED."""
         if not prepared.path:
             return Voided(prepared.reference, NOT_VOIDED)
-        payment = await self._authorized()
-        if not isinstance(payment, Token):
-            return payment
-        response = await self._send(prepared, payment)
+        response = await self._sent(prepared)
         if not isinstance(response, httpx.Response):
             return response
-        if response.status_code == 401:
-            self._payment.drop(payment)
         return _cancelled(response, prepared) if response.is_success else self._kept(response, prepared)
 
     def _kept(self, response: httpx.Response, prepared: Prepared) -> VoidOutcome:

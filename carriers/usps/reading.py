@@ -404,7 +404,7 @@ def _envelope(body: bytes) -> tuple[str, str]:
 def stated_at(push: Push) -> datetime | None:
     """When USPS says that it sent this push.  # source: facts/usps.md 5.1, `timestamp` of the envelope"""
     try:
-        stated = datetime.fromisoformat(_envelope(push.body)[0].replace("Z", "+00:00"))
+        stated = datetime.fromisoformat(_envelope(push.body)[0])
     except (Forged, ValueError):
         return None
     return stated.astimezone(UTC) if stated.tzinfo else None
