@@ -70,9 +70,12 @@ def _ups(number: int, random: Random) -> bytes:
     return json.dumps({"trackResponse": {"shipment": [{"inquiryNumber": name, "package": [package]}]}}).encode()
 
 
-def _usps(number: int, random: Random) -> bytes:
-    """A v3r2 answer as USPS sends it, in a list of one.  # source: facts/usps.md 3.2"""
-    events = []
+def _usps(number: int, random: Random, bare: bool = False) -> bytes:
+    """A v3r2 answer as USPS sends it, in a list of one; at times its oldest event is a bare date.
+
+    source: facts/usps.md 3.2, 3.3
+    """
+    events: list[dict[str, Any]] = []
     for step in reversed(range(EVENTS)):
         at = START + timedelta(hours=3 * step, seconds=random.randrange(3600))
         local = at.astimezone(timezone(timedelta(hours=-5)))
@@ -85,15 +88,21 @@ def _usps(number: int, random: Random) -> bytes:
                 "eventState": state, "eventZIPCode": zip_code, "eventCountry": None,
             }
         )  # fmt: skip
+    if bare:
+        oldest = events[-1]
+        oldest |= {"eventTimestamp": oldest["eventTimestamp"][:10], "GMTTimestamp": None, "GMTOffset": None}
     item = {
         "trackingNumber": f"94001112062064{number:08d}",
-        "mailClass": "USPS Ground Advantage",
+        "mailClass": "USPS Ground Advantage<SUP>&#153;</SUP>", "mailClassCode": "UA", "mailType": "DM",
+        "mailingDate": "2026-03-02", "originCity": "SECAUCUS", "originState": "NJ", "originZIPCode": "07094",
         "destinationCity": "RENO", "destinationState": "NV", "destinationZIPCode": "89501",
-        "originCity": "SECAUCUS", "originState": "NJ", "originZIPCode": "07094",
-        "services": ["USPS Tracking<SUP>&#174;</SUP>"], "serviceTypeCode": "020", "uniqueTrackingID": f"7{number:06d}",
-        "deliveryDateExpectation": {"expectedDeliveryDate": "2026-03-09"}, "kahalaIndicator": False,
+        "services": ["USPS Tracking<SUP>&#174;</SUP>"], "serviceTypeCode": "020",
         "status": "In Transit to Next Facility", "statusCategory": "In Transit",
-        "statusSummary": "Your item is moving within the USPS network.",
+        "statusSummary": f"Your item departed a facility in {city}, {state} on March 4, 2026 at {number % 12}:15 pm.",
+        "uniqueTrackingID": f"7{number:06d}", "kahalaIndicator": False,
+        "deliveryDateExpectation": {"expectedDeliveryDate": "2026-03-09"},
+        "servicesEligibility": {"RREEnabled": False, "proofOfDeliveryEnabled": False,
+                                "trackingProofOfDeliveryEnabled": False},
         "trackingEvents": events,
     }  # fmt: skip
     return json.dumps([item]).encode()
@@ -128,6 +137,8 @@ def run() -> dict[str, Any]:
     """Answers read a second, answers merely loaded, and how many times the loading takes: goals 1.5 and 1.0."""
     bodies = payloads()
     made = {"ups": _measured("ups", ups, bodies["ups"]), "usps": _measured("usps", usps, bodies["usps"])}
+    bare = [_usps(number, Random(number), bare=True) for number in range(PARCELS)]
+    made["usps_with_a_bare_date"] = _measured("usps", usps, bare)
     return {f"{carrier}_{key}": value for carrier, each in made.items() for key, value in each.items()} | {
         "events": EVENTS
     }

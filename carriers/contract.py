@@ -206,13 +206,23 @@ class Event(msgspec.Struct, frozen=True, gc=False):
             case Precision.DAY:
                 when = self.day.isoformat()
             case Precision.MINUTE:
-                when = self.at.strftime("%Y-%m-%dT%H:%MZ")
+                when = f"{self.at.isoformat()[:16]}Z"
             case Precision.SECOND:
-                when = self.at.strftime("%Y-%m-%dT%H:%M:%SZ")
+                when = f"{self.at.isoformat()[:19]}Z"
         return f"{self.code or '~' + _plain(self.words).replace(' ', '-')}@{when}"
 
 
-class Told(msgspec.Struct, frozen=True):
+class Milestone(msgspec.Struct, frozen=True, gc=False):
+    """A step of the journey as the carrier draws it; `at` is the instant of the scan that reached it."""
+
+    code: str
+    words: str
+    reached: bool
+    current: bool = False
+    at: datetime | None = None
+
+
+class Told(msgspec.Struct, frozen=True, gc=False):
     """What a payload says of a number without it being an event.
 
     `newest` is the instant of the newest event for this number in the same payload: what is told is ordered by it and
@@ -236,11 +246,11 @@ class Told(msgspec.Struct, frozen=True):
     express: bool | None = None
     status: str = ""  # the latest numeric or category status, for display only
     warnings: tuple[str, ...] = ()
+    milestones: tuple[Milestone, ...] = ()  # oldest first, those to come last; they decide nothing, scans do
     fields: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Readings:
+class Readings(msgspec.Struct, frozen=True, gc=False):
     """Everything a payload says: events and what is told, for one number or many."""
 
     events: tuple[Event, ...] = ()
@@ -374,8 +384,11 @@ class Bought:
 
 @dataclass(frozen=True, slots=True)
 class Voided:
+    """Nobody can use it. `pending` names the request for its price that the carrier has yet to decide."""
+
     number: str
     note: str = ""
+    pending: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -640,14 +653,19 @@ class Carrier(Protocol):
         Raises Refused, Busy, Away.
         """
 
-    async def intercept_charge(self, number: str) -> Charge:
-        """What turning it round would cost; nothing known, with why, where it cannot be. Raises Refused, Busy, Away."""
+    async def intercept_charge(self, number: str, ends: tuple[Address, Address] | None = None) -> Charge:
+        """What turning it round would cost; nothing known, with why, where it cannot be. Raises Refused, Busy, Away.
+
+        `ends` are where it came from and where it goes, where the caller knows: a carrier may not tell whole addresses.
+        """
 
     async def pickup_state(self, confirmation: str) -> PickupState:
         """How far a booked collection is. Raises Refused, Busy, Away."""
 
-    async def drop_offs(self, address: Address, limit: int) -> tuple[DropOff, ...]:
-        """Places near this address that take parcels, nearest first. Raises Refused, Busy, Away."""
+    async def drop_offs(self, address: Address, limit: int, prints_labels: bool = False) -> tuple[DropOff, ...]:
+        """Places near this address that take parcels, nearest first; with `prints_labels`, those that print a label
+        from a code, where the carrier knows codes. Raises Refused, Busy, Away.
+        """
 
     async def check_address(self, address: Address) -> AddressVerdict:
         """What the carrier knows of this address. Raises Refused, Busy, Away."""
@@ -683,6 +701,28 @@ class Grants(Protocol):
 
     def grant(self, asked: Push, now: datetime) -> bytes:
         """JSON with the token. `now` is real time. Raises Unreadable for no such request, Forged for a stranger."""
+
+
+class Answering(Protocol):
+    """Whether a carrier answers. `away` says why it is taken to be away, empty while it is not."""
+
+    @property
+    def away(self) -> str: ...
+    @property
+    def down(self) -> bool:
+        """False where it answers, but no longer to our credentials."""
+
+    @property
+    def answers(self) -> int:
+        """How many answers came so far."""
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A carrier whose door knows whether it answers, whatever it is asked for."""
+
+    @property
+    def circuit(self) -> Answering: ...
 
 
 @runtime_checkable

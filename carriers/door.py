@@ -64,11 +64,29 @@ class Token:
     scopes: frozenset[str] = frozenset()
 
 
-class TokenKeeper:
-    """One token, fetched once however many ask at the same time, renewed before it ends."""
+class TokenShelf(Protocol):
+    """Where several processes share a token: `fleet` provides it."""
 
-    def __init__(self, fetch: Callable[[], Awaitable[Token]], monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._fetch, self._monotonic = fetch, monotonic
+    async def get(self, name: str, stale: str, fetch: Callable[[], Awaitable[tuple[str, float]]]) -> tuple[str, float]:
+        """A text and the seconds it is good for: another process's, or what `fetch` brings; never `stale`."""
+
+
+class TokenKeeper:
+    """One token, fetched once however many ask at the same time, renewed before it ends.
+
+    With a `shelf` it is shared with other processes, under a `name` that tells whose it is and what for.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[Token]],
+        monotonic: Callable[[], float] = time.monotonic,
+        *,
+        shelf: TokenShelf | None = None,
+        name: str = "",
+    ) -> None:
+        self._fetch, self._monotonic, self._shelf, self._name = fetch, monotonic, shelf, name
+        self._stale = ""
         self._token: Token | None = None
         self._lock = asyncio.Lock()
 
@@ -80,13 +98,28 @@ class TokenKeeper:
         async with self._lock:
             token = self._token
             if not token or token.good_until <= self._monotonic():
-                token = self._token = await self._fetch()
+                token = self._token = await self._new()
             return token
 
     def drop(self, token: Token) -> None:
         """Forget this token after a 401. Another caller may already have a newer one: that one stays."""
         if self._token is token:
-            self._token = None
+            self._token, self._stale = None, _written(token)
+
+    async def _new(self) -> Token:
+        if self._shelf is None:
+            return await self._fetch()
+        written, seconds = await self._shelf.get(self._name, self._stale, self._fetch_to_share)
+        value, _, scopes = written.partition(" ")
+        return Token(value, self._monotonic() + seconds, frozenset(scopes.split()))
+
+    async def _fetch_to_share(self) -> tuple[str, float]:
+        token = await self._fetch()
+        return _written(token), token.good_until - self._monotonic()
+
+
+def _written(token: Token) -> str:
+    return " ".join((token.value, *sorted(token.scopes)))
 
 
 Fault = Callable[[httpx.Response], CarrierError | None]
@@ -132,18 +165,20 @@ class Resting(Exception):
 
 @dataclass(slots=True)
 class _Line:
-    """How one API fares: failures in a row, how long it rests, and until which monotonic second."""
+    """How one API fares: failures in a row, how long it rests, until which monotonic second, and if it is silent."""
 
     failures: int = 0
     rest: float = 0.0
     until: float = 0.0
+    silent: bool = False
 
 
 class Circuit:
     """Stops asking an API that keeps failing, and tries it again with one call after a rest that grows.
 
-    `away` says why the carrier is taken to be away (empty: it answers). `tell(away, why)` is called once when the first
-    of its APIs falls silent, and once when all of them answer again.
+    `away` says why the carrier is taken to be away: from the first of its APIs that falls silent until all of them
+    answer again (then it is empty). `down` is False where it answers, but no longer to our credentials; such an API
+    does not rest. `answers` counts what came back. Who tells people reads these (tracker/outages.py).
     """
 
     def __init__(
@@ -154,11 +189,10 @@ class Circuit:
         first_rest: float = 5.0,
         longest_rest: float = 60.0,
         monotonic: Callable[[], float] = time.monotonic,
-        tell: Callable[[bool, str], None] | None = None,
     ) -> None:
-        self.name, self.away = name, ""
+        self.name, self.away, self.down, self.answers = name, "", True, 0
         self._failures, self._first, self._longest = failures, first_rest, longest_rest
-        self._monotonic, self._tell = monotonic, tell
+        self._monotonic = monotonic
         self._lines: dict[str, _Line] = {}
 
     def enter(self, api: str) -> None:
@@ -172,26 +206,34 @@ class Circuit:
         line.until = self._monotonic() + line.rest  # this call tries it; the others wait for what it finds
 
     def failed(self, api: str, why: str) -> None:
+        """No answer, or one that says that the carrier is broken."""
+        if line := self._silent(api, why, down=True):
+            line.rest = min(max(line.rest * 2, self._first), self._longest)
+            line.until = self._monotonic() + line.rest
+
+    def refused(self, api: str, why: str) -> None:
+        """An answer that our credentials are not good for this API."""
+        self._silent(api, why, down=False)
+
+    def _silent(self, api: str, why: str, *, down: bool) -> _Line | None:
+        """The line of an API that failed too often in a row."""
         line = self._lines.setdefault(api, _Line())
         line.failures += 1
         if line.failures < self._failures:
-            return
-        line.rest = min(max(line.rest * 2, self._first), self._longest)
-        line.until = self._monotonic() + line.rest
+            return None
+        line.silent = True
         if not self.away:
-            self.away = why
+            self.away, self.down = why, down
             log.warning("carrier away", extra={"carrier": self.name, "api": api, "why": why})
-            if self._tell:
-                self._tell(True, why)
+        return line
 
     def answered(self, api: str) -> None:
+        self.answers += 1
         if self._lines.pop(api, None) is None or not self.away:
             return
-        if not any(line.until for line in self._lines.values()):
+        if not any(line.silent for line in self._lines.values()):
             why, self.away = self.away, ""
             log.warning("carrier back", extra={"carrier": self.name, "api": api, "why": why})
-            if self._tell:
-                self._tell(False, why)
 
 
 class Door:
@@ -245,7 +287,7 @@ class Door:
         budget is used up, and what the token's fetch raises.
         """
         response = await self._exchange(method, path, api, headers, request)
-        if response.status_code == 429 and (seconds := retry_after(response)):
+        if response.status_code in (429, 503) and (seconds := retry_after(response)):
             self.budget.hold(api, seconds)
         return response
 
@@ -254,14 +296,27 @@ class Door:
     ) -> httpx.Response:
         self.circuit.enter(api)
         await self.budget.take(api)
-        token = await self.keeper.get()
+        token = await self._token(api)
         response = await self._send(method, path, api, token, headers, request)
         if response.status_code == 401:
             self.keeper.drop(token)
-            fresh = await self.keeper.get()
+            fresh = await self._token(api)
             await self.budget.take(api)
             response = await self._send(method, path, api, fresh, headers, request)
+        if response.status_code in (401, 403):
+            self.circuit.refused(api, f"{self.http.base_url.host} answered {response.status_code}: check credentials")
         return response
+
+    async def _token(self, api: str) -> Token:
+        """A token that can be used; a host that gives none makes every API silent that asks it."""
+        try:
+            return await self.keeper.get()
+        except Refused as error:
+            self.circuit.refused(api, str(error))
+            raise
+        except Away as error:
+            self.circuit.failed(api, str(error))
+            raise
 
     async def _send(
         self,
@@ -287,7 +342,7 @@ class Door:
         self.budget.met(api, str(response.status_code))
         if response.status_code >= 500:
             self.circuit.failed(api, f"{self.http.base_url.host} answered {response.status_code}")
-        else:
+        elif response.status_code not in (401, 403):
             self.circuit.answered(api)
         return response
 
@@ -315,6 +370,6 @@ def never_left(error: BaseException | None) -> bool:
 
 
 __all__ = [
-    "Away", "Budget", "Circuit", "Door", "Fault", "Refused", "Resting", "Token", "TokenKeeper", "Unlimited", "client",
-    "never_left", "retry_after",
+    "Away", "Budget", "Circuit", "Door", "Fault", "Refused", "Resting", "Token", "TokenKeeper", "TokenShelf",
+    "Unlimited", "client", "never_left", "retry_after",
 ]  # fmt: skip

@@ -97,7 +97,7 @@ def test_the_toy_carrier_is_one_folder_and_knows_only_the_contract_and_the_door(
 def _events(change: Callable[[Event], Event]) -> Callable[[Payload], Readings]:
     def read(payload: Payload) -> Readings:
         readings = READ(payload)
-        return replace(readings, events=tuple(map(change, readings.events)))
+        return structs.replace(readings, events=tuple(map(change, readings.events)))
 
     return read
 
@@ -116,7 +116,7 @@ def _order_of_arrival(payload: Payload) -> Readings:
     """What is told is dated by the first scan listed."""
     readings = READ(payload)
     at = readings.events[-1].at if readings.events else None
-    return replace(readings, told=tuple(replace(told, newest=at) for told in readings.told))
+    return structs.replace(readings, told=tuple(structs.replace(told, newest=at) for told in readings.told))
 
 
 def _key_error(payload: Payload) -> Readings:

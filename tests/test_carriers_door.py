@@ -147,16 +147,19 @@ async def test_a_busy_carrier_is_held_whoever_asked() -> None:
             with pytest.raises(Busy):
                 await door.ask("GET", "/x", api="labels")
         assert (held.held, len(asked)) == ([("labels", 30.0)], 1)
+    door, held, _ = made(httpx.Response(503, headers={"Retry-After": "30"}))
+    await door.once("POST", "/x", api="labels")
+    assert held.held == [("labels", 30.0)], "a 503 that names a time is believed too"
     door, held, asked = made(httpx.Response(401), httpx.Response(200))
     await door.ask("GET", "/x", api="track")
     assert len(asked) == 2 and held.taken == ["track", "track"], "the second sending counts too"
 
 
 @pytest.mark.parametrize("failure", [httpx.Response(500), httpx.ConnectError("x")], ids=["500", "no connection"])
-async def test_an_outage_is_told_once_and_its_end_once(failure: Answer) -> None:
+async def test_an_outage_stops_the_calls_until_one_is_answered(failure: Answer) -> None:
     """After eight failures in a row nobody calls; one call tries after a rest that grows; an answer ends it."""
-    clock, told = Clock(), list[tuple[bool, str]]()
-    circuit = Circuit("Carrier", monotonic=clock, tell=lambda away, why: told.append((away, why)))
+    clock = Clock()
+    circuit = Circuit("Carrier", monotonic=clock)
     answers: list[Answer] = [failure] * 9 + [httpx.Response(200)]
     door, _, asked = made(*answers, circuit=circuit)
 
@@ -169,7 +172,7 @@ async def test_an_outage_is_told_once_and_its_end_once(failure: Answer) -> None:
 
     for _ in range(20):
         await ask()
-    assert len(asked) == 8 and [away for away, _ in told] == [True] and circuit.away
+    assert len(asked) == 8 and circuit.away and circuit.down
     with pytest.raises(Away, match="is away") as caught:
         await door.once("GET", "/x", api="track")
     assert 0 < (caught.value.retry_after or 0) <= 5 and never_left(caught.value.__cause__)
@@ -180,25 +183,24 @@ async def test_an_outage_is_told_once_and_its_end_once(failure: Answer) -> None:
     assert not await ask() and len(asked) == 9, "and the rest has doubled"
     clock.now += 6
     assert await ask() and await ask() and len(asked) == 11
-    assert [away for away, _ in told] == [True, False] and circuit.away == ""
+    assert circuit.away == "" and circuit.answers == 2
 
 
 async def test_one_api_that_fails_leaves_the_others_open() -> None:
     """Labels are bought while tracking is down; the carrier is back only when every API answers."""
-    told: list[bool] = []
-    circuit = Circuit("Carrier", failures=2, tell=lambda away, why: told.append(away))
+    circuit = Circuit("Carrier", failures=2)
     for api in ("track", "locator"):
         for _ in range(2):
-            circuit.failed(api, "no answer")
-    assert told == [True]
+            circuit.failed(api, f"{api}: no answer")
+    assert circuit.away == "track: no answer"
     circuit.enter("labels")
     circuit.answered("labels")
     circuit.answered("track")
-    assert told == [True] and circuit.away
+    assert circuit.away == "track: no answer"
     with pytest.raises(Away):
         circuit.enter("locator")
     circuit.answered("locator")
-    assert told == [True, False]
+    assert circuit.away == ""
 
 
 async def test_a_resting_api_is_not_asked_again_by_the_repeats() -> None:
@@ -216,6 +218,21 @@ async def test_answers_that_are_no_outage_do_not_count() -> None:
         circuit = Circuit("Carrier", failures=1)
         door, _, _ = made(httpx.Response(status), circuit=circuit)
         await door.once("GET", "/x", api="track")
+        assert circuit.away == ""
+
+
+async def test_credentials_refused_too_often_are_known_and_stop_no_call() -> None:
+    """A carrier that answers 403, or 401 to a new token, is there: it is asked on, and ops are to know why."""
+    for status in (401, 403):
+        circuit = Circuit("Carrier", failures=2)
+        door, _, _ = made(*[httpx.Response(status)] * 8, httpx.Response(200), circuit=circuit)
+        await door.once("GET", "/x", api="track")
+        assert circuit.away == "", "one refusal may be about one parcel"
+        for _ in range(3):
+            await door.once("GET", "/x", api="track")
+        assert str(status) in circuit.away and not circuit.down
+        while (await door.once("GET", "/x", api="track")).status_code == status:
+            pass
         assert circuit.away == ""
 
 

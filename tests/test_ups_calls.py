@@ -103,7 +103,7 @@ async def test_a_parcel_is_asked_for_in_english_and_answered_in_bytes(street: St
     (payload,) = await street.ups.track([NUMBER])
     assert (payload.body, payload.asked, payload.status) == (body, (NUMBER,), 200)
     call = details.calls[0].request
-    assert call.url.params["locale"] == "en_US"
+    assert call.url.params["locale"] == "en_US" and call.url.params["returnMilestones"] == "true"
     assert 3 <= len(call.headers["transid"]) <= 14 and call.headers["transactionsrc"]
 
 

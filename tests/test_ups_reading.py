@@ -11,6 +11,7 @@ from carriers.contract import (
     Event,
     Forged,
     Kind,
+    Milestone,
     Payload,
     Place,
     Precision,
@@ -384,3 +385,40 @@ def test_a_correction_and_its_kinds_keep_their_words() -> None:
     event = readings("delivered.json").events[0]
     assert (event.words, event.place) == ("DELIVERED", Place("Charlotte", "NC", "", "US"))
     assert event.reason is None and Reason.REFUSED.value == readings("refused.json").events[0].reason
+
+
+# ----------------------------------------------------------------------------------------------------------- milestones
+
+
+def _with_milestones(*milestones: object) -> Told:
+    said = json.loads((FIXTURES / "attempted_second.json").read_bytes())
+    said["trackResponse"]["shipment"][0]["package"][0]["milestones"] = list(milestones)
+    (told,) = read(Payload("ups", Source.POLL, json.dumps(said).encode())).told
+    return told
+
+
+def test_milestones_are_told_as_ups_draws_them() -> None:
+    """source: Tracking.yaml: oldest first, those to come last; the linked activity says when one was reached."""
+    told = _with_milestones(
+        {"code": "1", "description": "Label Created", "state": "COMPLETE", "category": "X", "linkedActivity": "1"},
+        {"code": "2", "description": "On the Way", "state": "COMPLETE", "current": True, "linkedActivity": 0},
+        {"code": "3", "description": "Delivered", "state": "INCOMPLETE", "current": False},
+        {"code": "4", "description": "Kept", "state": "This milestone has already occurred", "linkedActivity": "99"},
+        {"state": "COMPLETE"},
+    )
+    newest, second = readings("attempted_second.json").events[:2]
+    assert told.milestones == (
+        Milestone("1", "Label Created", True, at=second.at),
+        Milestone("2", "On the Way", True, current=True, at=newest.at),
+        Milestone("3", "Delivered", False),
+        Milestone("4", "Kept", True),
+    )
+
+
+def test_milestones_decide_nothing() -> None:
+    """A Delivered step without a scan delivers nothing: the events are the same with and without it."""
+    said = json.loads((FIXTURES / "attempted_second.json").read_bytes())
+    said["trackResponse"]["shipment"][0]["package"][0]["milestones"] = {"code": "5", "description": "Delivered"}
+    found = read(Payload("ups", Source.POLL, json.dumps(said).encode()))
+    assert found.events == readings("attempted_second.json").events
+    assert found.told[0].milestones == (Milestone("5", "Delivered", False),)

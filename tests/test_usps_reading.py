@@ -175,11 +175,11 @@ def test_a_facility_has_a_name_and_no_country() -> None:
             "2026-06-04T20:00:00+00:00",
             "2026-06-04T13:00:00-07:00",
         ),
-        # a stamp whose seconds are not the instant's: the instant rules
+        # a stamp whose seconds are not the instant's: the instant rules, the wall time stays as it was said
         (
             {"eventTimestamp": "2026-06-04T13:00:00-07:00", "GMTTimestamp": "2026-06-04T20:00:41Z"},
             "2026-06-04T20:00:41+00:00",
-            "2026-06-04T13:00:41-07:00",
+            "2026-06-04T13:00:00-07:00",
         ),
         # bogus Z: local wall time, by GMTOffset, else by the ZIP's clock, else by the state's
         (

@@ -94,9 +94,9 @@ def _once(table: dict[K, V], key: K, value: V) -> None:
     table[key] = value
 
 
-def _load() -> Tables:
-    with Path(__file__).with_name("codes.csv").open(encoding="utf-8", newline="") as file:
+def load(path: Path) -> Tables:
+    with path.open(encoding="utf-8", newline="") as file:
         return parse(csv.DictReader(file))
 
 
-TABLES = _load()
+TABLES = load(Path(__file__).with_name("codes.csv"))

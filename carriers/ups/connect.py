@@ -33,7 +33,7 @@ from carriers.contract import (
     Subscribed,
     VoidOutcome,
 )
-from carriers.door import Budget, Circuit, Door, TokenKeeper
+from carriers.door import Budget, Circuit, Door, TokenKeeper, TokenShelf
 from carriers.ups import granting, handling, places, push, reading, shipment
 from carriers.ups.auth import Credentials
 from carriers.ups.faults import fault, fault_of_the_call
@@ -125,12 +125,15 @@ class Ups:
     title = "UPS"
     abilities = able_in("US")
 
-    def __init__(self, settings: Settings, http: httpx.AsyncClient, budget: Budget) -> None:
+    def __init__(
+        self, settings: Settings, http: httpx.AsyncClient, budget: Budget, tokens: TokenShelf | None = None
+    ) -> None:
         self.settings = settings
         self.abilities = able_in(settings.country)
         self.circuit = Circuit(self.title)
         self._http = http
-        self._keeper = TokenKeeper(Credentials(http, settings.client_id, settings.client_secret).fetch)
+        fetch = Credentials(http, settings.client_id, settings.client_secret).fetch
+        self._keeper = TokenKeeper(fetch, shelf=tokens, name=f"ups {settings.base_url} {settings.client_id}")
         plain = Door(http, self._keeper, fault, budget, circuit=self.circuit)
         numbers = Door(http, self._keeper, fault_of_the_call, budget, circuit=self.circuit)
         intercepts = Door(http, self._keeper, handling.fault_of_an_intercept, budget, circuit=self.circuit)
@@ -192,10 +195,10 @@ class Ups:
             return Eligibility(False, self.abilities.intercept)
         return await self._intercepts.eligibility(number)
 
-    async def intercept_charge(self, number: str) -> Charge:
+    async def intercept_charge(self, number: str, ends: tuple[Address, Address] | None = None) -> Charge:
         if self.abilities.intercept:
             return Charge(None, self.abilities.intercept)
-        return await self._intercepts.charge(number, self._contact)
+        return await self._intercepts.charge(number, self._contact, ends)
 
     async def intercept(self, prepared: Prepared) -> InterceptOutcome:
         return await self._intercepts.order(prepared)
@@ -214,7 +217,7 @@ class Ups:
     async def cancel_pickup(self, confirmation: str) -> None:
         await self._pickups.cancel(confirmation)
 
-    async def drop_offs(self, address: Address, limit: int) -> tuple[DropOff, ...]:
+    async def drop_offs(self, address: Address, limit: int, prints_labels: bool = False) -> tuple[DropOff, ...]:
         return await self._places.drop_offs(address, limit)
 
     async def check_address(self, address: Address) -> AddressVerdict:
@@ -229,6 +232,12 @@ class Ups:
         await self._http.aclose()
 
 
-def connect(settings: Settings, *, budget: Budget, transport: httpx.AsyncBaseTransport | None = None) -> Ups:
-    """UPS, ready to be asked. Makes no call yet."""
-    return Ups(settings, door.client(settings.base_url, transport), budget)
+def connect(
+    settings: Settings,
+    *,
+    budget: Budget,
+    tokens: TokenShelf | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Ups:
+    """UPS, ready to be asked. Makes no call yet. With a `tokens` shelf its token is shared with other processes."""
+    return Ups(settings, door.client(settings.base_url, transport), budget, tokens)

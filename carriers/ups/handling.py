@@ -34,7 +34,7 @@ from carriers.ups import reading, shapes
 from carriers.ups.calls import encoded, headers, many
 from carriers.ups.faults import complaint, fault
 from carriers.ups.sending import refusal, send
-from carriers.ups.shipment import IN_POUNDS, fitting_service
+from carriers.ups.shipment import IN_POUNDS, fitting_service, postal_code
 from carriers.ups.tracking import Tracking
 
 T = TypeVar("T")
@@ -198,13 +198,16 @@ class Intercepts:
         code, message = complaint(response)
         return Eligibility(False, f"UPS answered {response.status_code} {code} {message}".strip())
 
-    async def charge(self, number: str, contact: Contact | None) -> Charge:
-        """What it would cost, asked with the addresses that Track knows. Raises Refused, Busy, Away."""
+    async def charge(self, number: str, contact: Contact | None, known: tuple[Address, Address] | None) -> Charge:
+        """What it would cost between these addresses, or those that Track knows. Raises Refused, Busy, Away."""
         asking = _asking(contact)
-        (payload,) = await self._tracking.track([number])
-        ends = _ends(payload.body, asking) if payload.status == 200 else None
+        if known:
+            ends = _priced(_rating(known[0], asking), _rating(known[1], asking))
+        else:
+            (payload,) = await self._tracking.track([number])
+            ends = _ends(payload.body, asking) if payload.status == 200 else None
         if ends is None:
-            return Charge(None, "UPS prices it between two whole US addresses, and Track does not give them")
+            return Charge(None, "UPS prices it between two whole US addresses, and one of them is none")
         body = {"ratingRequest": [{**ends, "trackInfo": {"interceptOption": RETURN_TO_SENDER}}]}
         path = f"{INTERCEPTS}/charges/{one_z(number)}"
         response = await self._door.ask(
@@ -351,8 +354,25 @@ def _ends(body: bytes, asking: Json) -> Json | None:
         return None
     packages = [one for shipment in (answer and answer.shipment) or [] for one in shipment.package or []]
     known = {(one.type or "").upper(): one.address for one in (packages[0].package_address or [])} if packages else {}
-    ends = _rated(known.get("ORIGIN"), asking), _rated(known.get("DESTINATION"), asking)
-    return {"fromAddress": ends[0], "toAddress": ends[1]} if ends[0] and ends[1] else None
+    return _priced(_rated(known.get("ORIGIN"), asking), _rated(known.get("DESTINATION"), asking))
+
+
+def _priced(origin: Json | None, destination: Json | None) -> Json | None:
+    return {"fromAddress": origin, "toAddress": destination} if origin and destination else None
+
+
+def _rating(address: Address, asking: Json) -> Json | None:
+    """An address of ours to be rated."""
+    return _rated(
+        shapes.Address(
+            address_line1=", ".join(address.lines),
+            city=address.city,
+            state_province=address.region,
+            postal_code=address.postal_code,
+            country_code=address.country,
+        ),
+        asking,
+    )
 
 
 def _rated(address: shapes.Address | None, asking: Json) -> Json | None:
@@ -459,7 +479,7 @@ def _pickup_address(address: Address) -> Json:
         "AddressLine": [line],
         "City": address.city[:PICKUP_CITY],
         **({"StateProvince": address.region} if address.region else {}),
-        "PostalCode": address.postal_code.replace(" ", "")[:PICKUP_POSTAL],
+        "PostalCode": postal_code(address)[: 5 if address.country in IN_POUNDS else PICKUP_POSTAL],
         "CountryCode": address.country,
         "ResidentialIndicator": "N" if address.company else "Y",
         "Phone": {"Number": phone},

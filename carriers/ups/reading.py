@@ -14,6 +14,7 @@ from carriers.contract import (
     Event,
     Forged,
     Kind,
+    Milestone,
     Payload,
     Place,
     Push,
@@ -34,6 +35,8 @@ CARRIER = "ups"
 # "Nothing found" and "cannot be a number of ours": answers about a number, not failures.  # source: facts/ups.md 4.4
 NOTHING_FOUND = frozenset({"TW0001", "TV1002"})
 WINDOWS = frozenset({"EDW", "CDW", "IDW"})  # source: facts/ups.md 4.1, deliveryTime
+# source: Tracking.yaml, Milestones: it speaks of a COMPLETE state, and gives the sentence as the state's value.
+REACHED = frozenset({"complete", "completed", "this milestone has already occurred"})
 # Not a physical scan (`logicalScan`), so such words alone never re-open a parcel that has ended.
 PAPERWORK = frozenset({Kind.LABEL_CREATED, Kind.IN_TRANSIT, Kind.CUSTOMS, Kind.EXCEPTION})
 
@@ -183,8 +186,35 @@ def _told(package: Package, number: str, newest: datetime | None, current: str, 
         service=(package.service.description or package.service.code or "") if package.service else "",
         status=status,
         warnings=warnings,
+        milestones=_milestones(package) if package.milestones else (),
         fields=fields,
     )
+
+
+def _milestones(package: Package) -> tuple[Milestone, ...]:
+    """The steps of the journey as UPS draws them; an activity linked to one has reached it, or its state says so.
+
+    source: facts/ups.md 4.1; Tracking.yaml, Milestones
+    """
+    return tuple(
+        Milestone(
+            (one.code or "").strip(),
+            (one.description or "").strip(),
+            bool(one.linked_activity or one.category) or (one.state or "").strip().lower() in REACHED,
+            one.current is True,
+            _linked(package.activity or (), one.linked_activity),
+        )
+        for one in package.milestones or ()
+        if one.code or one.description
+    )
+
+
+def _linked(activities: Sequence[Activity], index: str | None) -> datetime | None:
+    """When the activity of this index (0: the first listed) happened."""
+    if not index or not (index.isascii() and index.isdecimal()) or int(index) >= len(activities):
+        return None
+    dated, _ = _dated([activities[int(index)]])
+    return dated[0][0].at if dated else None
 
 
 def _estimate(dates: Sequence[DeliveryDate] | None, fields: dict[str, str]) -> tuple[date | None, bool]:

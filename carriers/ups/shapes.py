@@ -78,6 +78,15 @@ class PackageAddress(_Shape):
     address: Address | None = None
 
 
+class Milestone(_Shape):
+    code: str | None = None
+    description: str | None = None
+    state: str | None = None
+    category: str | None = None
+    current: bool | None = None
+    linked_activity: str | None = None
+
+
 class Package(_Shape):
     tracking_number: str | None = None
     current_status: Status | None = None
@@ -89,6 +98,7 @@ class Package(_Shape):
     reference_number: list[Numbered] | None = None
     service: Service | None = None
     package_address: list[PackageAddress] | None = None
+    milestones: list[Milestone] | None = None
 
 
 class Complaint(_Shape):
@@ -146,8 +156,11 @@ class Body(_Shape):
 
 
 _LISTS = frozenset(
-    {"activity", "deliveryDate", "errors", "package", "packageAddress", "referenceNumber", "shipment", "warnings"}
-)
+    {
+        "activity", "deliveryDate", "errors", "milestones", "package", "packageAddress", "referenceNumber", "shipment",
+        "warnings",
+    }
+)  # fmt: skip
 _OBJECTS = frozenset(
     {
         "accessPointInformation", "activityLocation", "activityStatus", "address", "currentStatus", "deliveryTime",
@@ -188,7 +201,7 @@ def _fitting(key: str, held: Any, inside: str) -> Any:
     if key in _OBJECTS:
         one = held[0] if isinstance(held, list) and held else held
         return _tidy(one, key) if isinstance(one, dict) else None
-    if key == "logicalScan":
+    if key == "logicalScan" or (key == "current" and inside == "milestones"):
         return held is True or str(held).lower() == "true"
     if isinstance(held, str):
         return held

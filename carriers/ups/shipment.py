@@ -157,6 +157,12 @@ def _references(request: LabelRequest) -> list[Json]:
     return [{"Code": ours, "Value": request.reference}, *printed]
 
 
+def postal_code(address: Address) -> str:
+    """Without spaces; ZIP+4 as nine digits."""
+    code = address.postal_code.replace(" ", "")
+    return code.replace("-", "") if address.country in IN_POUNDS else code
+
+
 def _party(address: Address, warehouse: Address, crossing: bool) -> Json:
     """A name and address within UPS's lengths. A phone is required across a border: the warehouse's stands in."""
     phone = "".join(filter(str.isdigit, address.phone or (warehouse.phone if crossing else "")))[:PHONE]
@@ -172,7 +178,7 @@ def _party(address: Address, warehouse: Address, crossing: bool) -> Json:
             "AddressLine": _lines(address),
             "City": address.city[:CITY],
             **({"StateProvinceCode": address.region} if 1 <= len(address.region) <= STATE else {}),
-            "PostalCode": address.postal_code.replace(" ", "")[:POSTAL_CODE],
+            "PostalCode": postal_code(address)[:POSTAL_CODE],
             "CountryCode": address.country,
         },
     }

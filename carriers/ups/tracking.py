@@ -10,7 +10,7 @@ from carriers.ups.reading import CARRIER
 
 API = "tracking"
 # English only: descriptions are translated by locale, and the text patterns are English.  # source: facts/ups.md 4
-QUERY = {"locale": "en_US", "returnSignature": "false", "returnMilestones": "false", "returnPOD": "false"}
+QUERY = {"locale": "en_US", "returnSignature": "false", "returnMilestones": "true", "returnPOD": "false"}
 
 
 class Tracking:

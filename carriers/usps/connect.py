@@ -35,7 +35,7 @@ from carriers.contract import (
     Subscribed,
     VoidOutcome,
 )
-from carriers.door import Budget, Circuit, Door, TokenKeeper
+from carriers.door import Budget, Circuit, Door, TokenKeeper, TokenShelf
 from carriers.usps import auth, faults, handling, labels, places, proving, push, reading, shipment, tracking
 
 SECRET_LENGTH = 32  # source: facts/usps.md 5
@@ -154,15 +154,20 @@ class Usps:
     title = "USPS"
     abilities = ABILITIES
 
-    def __init__(self, settings: Settings, http: httpx.AsyncClient, budget: Budget) -> None:
+    def __init__(
+        self, settings: Settings, http: httpx.AsyncClient, budget: Budget, tokens: TokenShelf | None = None
+    ) -> None:
         self.settings = settings
         self._http = http
-        self._keeper = TokenKeeper(auth.TokenDesk(http, settings.client_id, settings.client_secret, budget).fetch)
+        fetch = auth.TokenDesk(http, settings.client_id, settings.client_secret, budget).fetch
+        whose = f"usps {settings.base_url} {settings.client_id}"
+        self._keeper = TokenKeeper(fetch, shelf=tokens, name=whose)
         self.circuit = Circuit(self.title)
         calls = Door(http, self._keeper, faults.fault, budget, circuit=self.circuit)
         follows = Door(http, self._keeper, tracking.fault, budget, circuit=self.circuit)
         roles = auth.roles(settings.crid, settings.mid, settings.manifest_mid, settings.eps_account)
-        self._payment = TokenKeeper(auth.PaymentDesk(calls, roles).fetch)
+        payer = f"{whose} payment {settings.crid} {settings.mid} {settings.eps_account}"
+        self._payment = TokenKeeper(auth.PaymentDesk(calls, roles).fetch, shelf=tokens, name=payer)
         self._tracking = tracking.Tracking(follows, settings.return_dates)
         self._pushes = push.Pushes(calls, settings.listener)
         self._labels = labels.Labels(calls, self._payment)
@@ -219,7 +224,7 @@ class Usps:
     async def intercept_eligibility(self, number: str) -> Eligibility:
         return Eligibility(False, handling.NO_INTERCEPT)
 
-    async def intercept_charge(self, number: str) -> Charge:
+    async def intercept_charge(self, number: str, ends: tuple[Address, Address] | None = None) -> Charge:
         return Charge(None, handling.NO_INTERCEPT)
 
     async def intercept(self, prepared: Prepared) -> InterceptOutcome:
@@ -258,9 +263,15 @@ class Usps:
         await self._http.aclose()
 
 
-def connect(settings: Settings, *, budget: Budget, transport: httpx.AsyncBaseTransport | None = None) -> Usps:
-    """USPS, ready to be asked. Makes no call yet."""
-    return Usps(settings, door.client(settings.base_url, transport), budget)
+def connect(
+    settings: Settings,
+    *,
+    budget: Budget,
+    tokens: TokenShelf | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Usps:
+    """USPS, ready to be asked. Makes no call yet. With a `tokens` shelf its tokens are shared with other processes."""
+    return Usps(settings, door.client(settings.base_url, transport), budget, tokens)
 
 
 def _conforms(usps: Usps) -> contract.Carrier:

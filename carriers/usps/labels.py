@@ -255,7 +255,7 @@ def _cancelled(response: httpx.Response, prepared: Prepared) -> Voided | Unknown
         case "CANCELED":
             return Voided(number, "cancelled: it is not charged")
         case "DISPUTED":
-            return Voided(number, f"its price was asked back (dispute {id})")
+            return Voided(number, f"its price was asked back (dispute {id})", pending=id)
     return Unknown(f"USPS answered {response.status_code}, but not whether the label is cancelled")
 
 

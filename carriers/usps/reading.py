@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
 from operator import attrgetter
@@ -77,6 +76,9 @@ def _described(key: Key) -> Described:
     return found
 
 
+_day = lru_cache(maxsize=4096)(wording.day)
+
+
 @lru_cache(maxsize=4096)
 def clean(text: str | None) -> str:
     return wording.without_html(text or "")
@@ -103,37 +105,24 @@ def _offset(text: str | None) -> tzinfo | None:
 
 # ------------------------------------------------------------------------------------------------------------- when
 
-# Every offset in use that is not zero, as a stamp of 19 characters states it behind them: how far, and its clock.
-_CLOCKS = {
-    f"{sign}{hour:02}:{minute:02}": (distance, timezone(distance))
-    for sign, way in (("+", 1), ("-", -1))
-    for hour in range(15)
-    for minute in (0, 15, 30, 45)
-    if (distance := way * timedelta(hours=hour, minutes=minute))
-}
-
 
 def _explicit(stamp: datetime | None) -> tzinfo | None:
     """The offset a stamp states; a `Z` there is not to be believed: v3 puts it behind local wall time.  # facts 3.3"""
-    if stamp is None or not stamp.utcoffset():
-        return None
-    return stamp.tzinfo
+    return stamp.tzinfo if stamp and stamp.utcoffset() else None
 
 
 def _zone(scan: Scan, item: Item) -> tzinfo:
     """The clock of the scan's place; of the parcel's ends where the scan has no place."""
-    places = (
-        (scan.zip_code or scan.zip_v3, scan.state),
-        (item.destination_zip or item.destination_zip_v3, item.destination_state),
-        (item.origin_zip or item.origin_zip_v3, item.origin_state),
+    return (
+        zones.zone(scan.zip_code or scan.zip_v3 or "", scan.state or "")
+        or zones.zone(item.destination_zip or item.destination_zip_v3 or "", item.destination_state or "")
+        or zones.zone(item.origin_zip or item.origin_zip_v3 or "", item.origin_state or "")
+        or zones.anywhere()
     )
-    found = (zones.zone(zip_code or "", state or "") for zip_code, state in places)
-    return next((zone for zone in found if zone), None) or zones.anywhere()
 
 
-def _clock_of(scan: Scan, item: Item, at: datetime) -> tzinfo:
+def _clock_of(scan: Scan, item: Item, stamp: datetime | None, at: datetime) -> tzinfo:
     """The local clock of a scan with a known instant: as the stamp states it, or GMTOffset, or as both imply it."""
-    stamp = wording.instant(scan.stamp) if scan.stamp and len(scan.stamp) > 10 else None
     if stated := _explicit(stamp) or _offset(scan.offset):
         return stated
     if stamp:
@@ -144,70 +133,67 @@ def _clock_of(scan: Scan, item: Item, at: datetime) -> tzinfo:
     return _zone(scan, item)
 
 
-def _slowly(scan: Scan, item: Item) -> When | None:
-    """Instant, wall time, local day and how exact; None when it states no time at all.
+def _when(scan: Scan, item: Item) -> When:
+    """Instant, wall time, local day and how exact; NEVER when it states no time, or one off the calendar's ends.
 
     source: facts/usps.md 3.3: GMTTimestamp, then a stamp with an offset, then a stamp and GMTOffset, then the clock of
     the place, then a bare day, ordered as if at local noon.
     """
-    if scan.at:
-        at = scan.at.replace(tzinfo=UTC) if scan.at.tzinfo is None else scan.at.astimezone(UTC)
-        local = at.astimezone(_clock_of(scan, item, at))
-        return at, local, local.date(), MINUTE
-    stamp = wording.instant(scan.stamp) if scan.stamp else None
-    if scan.stamp is None or stamp is None:
-        return None
-    if len(scan.stamp.strip()) <= 10:
-        noon = datetime.combine(stamp.date(), NOON, _offset(scan.offset) or _zone(scan, item))
-        return noon.astimezone(UTC), None, stamp.date(), DAY
-    clock = _explicit(stamp) or _offset(scan.offset) or _zone(scan, item)
-    local = stamp.replace(tzinfo=clock)
-    return local.astimezone(UTC), local, local.date(), MINUTE
+    stamp = wording.instant(scan.stamp)
+    try:
+        if scan.at:
+            at = scan.at.replace(tzinfo=UTC) if scan.at.tzinfo is None else scan.at.astimezone(UTC)
+            local = at.astimezone(_clock_of(scan, item, stamp, at))
+            return at, local, local.date(), MINUTE
+        if stamp:
+            local = stamp.replace(tzinfo=_explicit(stamp) or _offset(scan.offset) or _zone(scan, item))
+            return local.astimezone(UTC), local, local.date(), MINUTE
+        if bare := _day(scan.stamp):
+            noon = datetime.combine(bare, NOON, _offset(scan.offset) or _zone(scan, item))
+            return noon.astimezone(UTC), None, bare, DAY
+    except OverflowError:
+        pass
+    return NEVER
 
 
 # ------------------------------------------------------------------------------------------------------------- events
 
 
-@dataclass(slots=True)
-class _Found:
-    """What the scans of one item came to."""
-
-    events: list[Event]
-    promising: list[Event]  # whose words may hold a return date
-    warnings: list[str]
+# The events, those of them whose words may hold a return date, and what is odd about the scans.
+Found: TypeAlias = tuple[list[Event], list[Event], list[str]]
 
 
-def _found(number: str, item: Item, scans: Sequence[Scan]) -> _Found:
+def _found(number: str, item: Item, scans: Sequence[Scan]) -> Found:
     """One event for each scan. The loop an answer is read by: what it does twenty times over stands in it."""
-    found = _Found([], [], [])
-    add, seen, clocks, combine = found.events.append, _SEEN.get, _CLOCKS.get, datetime.combine
+    events: list[Event] = []
+    promising: list[Event] = []
+    warnings: list[str] = []
+    add, seen, parse = events.append, _SEEN.get, datetime.fromisoformat
     local: datetime | None
     for scan in scans:
         key = (scan.code, scan.words, scan.city, scan.state, scan.zip_code or scan.zip_v3, scan.country)
-        code, words, kind, reason, effect, marks, known, place, promising = seen(key) or _described(key)
+        code, words, kind, reason, effect, marks, known, place, may_promise = seen(key) or _described(key)
         at, stamp, precision = scan.at, scan.stamp, MINUTE
-        # The usual case: an instant in UTC, and a stamp of full length that ends in an offset.
-        clock = clocks(stamp[19:]) if stamp else None
         try:
-            if clock and at and at.tzinfo is UTC:
-                wall = at + clock[0]
-                # As `astimezone` does it, in two thirds of its time.
-                local, day = combine(wall, wall.time(), clock[1]), wall.date()
+            # The usual case: the instant, and a wall time that says how far from UTC it is.
+            local = parse(stamp) if at is not None and stamp is not None and at.tzinfo is UTC else None
+            if local is not None and (clock := local.tzinfo) is not UTC and clock is not None:
+                day = local.date()
             else:
-                at, local, day, precision = _slowly(scan, item) or NEVER
-        except OverflowError:  # the first or the last day of the calendar
-            at = None
+                at, local, day, precision = _when(scan, item)
+        except ValueError:
+            at, local, day, precision = _when(scan, item)
         if at is None or not (code or words):
-            found.warnings.append(f"an event without a time or a name was left out: {code} {words}".rstrip(": "))
+            warnings.append(f"an event without a time or a name was left out: {code} {words}".rstrip(": "))
             continue
         event = Event(
             "usps", number, at, local, day, kind, code, words, place, reason, None, False, effect, marks, precision,
             known,
         )  # fmt: skip
         add(event)
-        if promising:
-            found.promising.append(event)
-    return found
+        if may_promise:
+            promising.append(event)
+    return events, promising, warnings
 
 
 # --------------------------------------------------------------------------------------------------------------- told
@@ -234,68 +220,74 @@ def _estimate(item: Item) -> tuple[str, date] | None:
     """What USPS expects, and the field that says it; the first that holds a date."""
     new = item.expectation or NOTHING
     for name, is_new, said in _EXPECTATIONS:
-        if (text := said(new if is_new else item)) and (found := wording.day(text)):
+        if (text := said(new if is_new else item)) and (found := _day(text)):
             return name, found
     return None
 
 
-def _window(item: Item) -> tuple[str, str] | None:
-    new = item.expectation or NOTHING
-    start, end = new.window_start or item.window_start, new.window_end or item.window_end
-    if not start or not end:
-        return None
+def _window(start: str | None, end: str | None) -> tuple[str, str] | None:
     hours = wording.clock(start), wording.clock(end)
     return hours if all(hours) else None
 
 
-def _return_by(item: Item, found: _Found, newest: Event | None) -> tuple[str, date] | None:
+def _return_by(item: Item, promising: list[Event], newest: Event | None) -> tuple[str, date] | None:
     """The day it goes back: a field of v3; in v3r2 only words say it.  # source: facts/usps.md 3.1, 4.3"""
-    if item.return_date and (stated := wording.day(item.return_date)):
+    if item.return_date and (stated := _day(item.return_date)):
         return "returnDateNotice", stated
     if said := wording.return_by(item.summary, newest.day if newest else None):
         return "statusSummary", said
-    for event in sorted(found.promising, key=INSTANT, reverse=True):
+    for event in sorted(promising, key=INSTANT, reverse=True):
         if said := wording.return_by(event.words, event.day):
             return "eventType", said
     return None
 
 
 def _alternates(item: Item, number: str) -> tuple[str, ...]:
-    if not (item.associated or item.original or item.other_label):
-        return ()
     others = [_number(text) for text in (item.associated, item.original, item.other_label) if text]
     return tuple(dict.fromkeys(each for each in others if each and each != number))
 
 
-def _told(number: str, item: Item, found: _Found) -> Told:
-    newest = max(found.events, key=INSTANT, default=None)
-    estimate, back = _estimate(item), _return_by(item, found, newest)
-    service = clean(item.mail_class)
+@lru_cache(maxsize=256)
+def _service(text: str | None) -> tuple[str, bool | None]:
+    """The mail class in plain words, and whether it is an express one."""
+    words = clean(text)
+    return words, "express" in words.lower() if words else None
+
+
+def _told(number: str, item: Item, events: list[Event], promising: list[Event], warnings: list[str]) -> Told:
+    newest = max(events, key=INSTANT) if events else None
+    estimate, new = _estimate(item), item.expectation or NOTHING
+    may_go_back = item.return_date or promising or wording.may_say_return(item.summary)
+    back = _return_by(item, promising, newest) if may_go_back else None
+    start, end = new.window_start or item.window_start, new.window_end or item.window_end
+    service, express = _service(item.mail_class)
     fields = {}
     if estimate:
         fields["estimate"] = estimate[0]
     if back:
         fields["return_by"] = back[0]
     return Told(
-        number=number,
-        newest=newest.at if newest else None,
-        estimate=estimate[1] if estimate else None,
-        rescheduled=bool(item.expectation and item.expectation.modified == "1"),
-        window=_window(item),
-        return_by=back[1] if back else None,
-        origin=_place(item.origin_city, item.origin_state, item.origin_zip or item.origin_zip_v3, item.origin_country),
-        destination=_place(
+        number,
+        newest.at if newest else None,
+        True,
+        estimate[1] if estimate else None,
+        new.modified == "1",
+        _window(start, end) if start and end else None,
+        back[1] if back else None,
+        None,
+        _place(item.origin_city, item.origin_state, item.origin_zip or item.origin_zip_v3, item.origin_country),
+        _place(
             item.destination_city,
             item.destination_state,
             item.destination_zip or item.destination_zip_v3,
             item.destination_country or item.destination_country_v3,
         ),
-        references=tuple(filter(None, map(clean, item.references))) if item.references else (),
-        alternates=_alternates(item, number),
-        service=service,
-        express="express" in service.lower() if service else None,
-        status=clean(item.category),
-        warnings=tuple(found.warnings),
+        tuple(filter(None, map(clean, item.references))) if item.references else (),
+        _alternates(item, number) if item.associated or item.original or item.other_label else (),
+        service,
+        express,
+        clean(item.category),
+        tuple(warnings),
         fields=fields,
     )
 
@@ -317,7 +309,7 @@ def _complaints(error: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _is_missing(item: Item) -> bool:
-    return item.scans is None and item.scan is None and (item.error is not None or (item.status_code or "2")[0] != "2")
+    return item.error is not None or (item.status_code or "2")[0] != "2"
 
 
 # ---------------------------------------------------------------------------------------------------------------- read
@@ -336,41 +328,49 @@ def _tidied(text: str) -> str:
 
 
 def _read(number: str, item: Item) -> tuple[list[Event], Told]:
-    if _is_missing(item):
+    scans = item.scans
+    if item.scan:
+        scans = [*(scans or ()), item.scan]
+    elif scans is None and _is_missing(item):
         return [], Told(number, found=False, warnings=_complaints(item.error or {}))
-    scans = item.scans or []
-    found = _found(number, item, [*scans, item.scan] if item.scan else scans)
+    events, promising, warnings = _found(number, item, scans or ())
     if item.summaries:
-        found.warnings.append("a summary answer: its sentences are not read as events")
-    return found.events, _told(number, item, found)
+        warnings.append("a summary answer: its sentences are not read as events")
+    return events, _told(number, item, events, promising, warnings)
 
 
-def _numbers(item: Item, asked: Sequence[str], alone: bool) -> Sequence[str]:
-    """Which numbers an item speaks of: its own; an only item without one answers all that was asked."""
-    if number := _number(item.number):
-        return (number,)
-    if alone and (item.error is not None or (len(asked) == 1 and item.scans is not None)):
-        return asked
-    return ()
+def _asked(payload: Payload) -> list[str]:
+    return list(dict.fromkeys(filter(None, map(_number, payload.asked))))
+
+
+def _nameless(item: Item, payload: Payload, alone: bool) -> Sequence[str]:
+    """Which numbers an item without its own speaks of: an only one answers all that was asked."""
+    asked = _asked(payload) if alone else []
+    return asked if item.error is not None or (len(asked) == 1 and item.scans is not None) else ()
+
+
+def _unmentioned(payload: Payload, mentioned: Sequence[str]) -> list[Told]:
+    absent = ("the answer does not mention this number",)
+    return [Told(number, found=False, warnings=absent) for number in _asked(payload) if number not in mentioned]
 
 
 def read(payload: Payload) -> Readings:
     """Everything the payload says. Raises Unreadable for bytes that are not USPS's; never for an unknown code."""
-    asked = list(dict.fromkeys(filter(None, map(_number, payload.asked))))
     events: list[Event] = []
     told: list[Told] = []
+    mentioned: list[str] = []
     items = shapes.items(payload.body)
     for item in items:
-        for number in _numbers(item, asked, len(items) == 1):
+        own = _number(item.number)
+        for number in (own,) if own else _nameless(item, payload, len(items) == 1):
             found, said = _read(number, item)
             events += found
             told.append(said)
+            mentioned.append(number)
     if items and not told:
         raise Unreadable("nothing in it names a tracking number")
-    if asked and [each.number for each in told] != asked:
-        mentioned = {each.number for each in told}
-        absent = ("the answer does not mention this number",)
-        told += [Told(number, found=False, warnings=absent) for number in asked if number not in mentioned]
+    if mentioned != [*payload.asked]:
+        told += _unmentioned(payload, mentioned)
     return Readings(tuple(events), tuple(told))
 
 

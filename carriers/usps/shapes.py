@@ -21,7 +21,7 @@ class Scan(Struct, gc=False):
 
     code: str | None = field(name="eventCode", default=None)
     words: str | None = field(name="eventType", default=None)
-    stamp: str | None = field(name="eventTimestamp", default=None)
+    stamp: str | None = field(name="eventTimestamp", default=None)  # a date-time, or a bare date
     at: datetime | None = field(name="GMTTimestamp", default=None)
     offset: str | None = field(name="GMTOffset", default=None)
     city: str | None = field(name="eventCity", default=None)
@@ -42,7 +42,7 @@ class Expectation(Struct, gc=False):
     modified: str | None = field(name="deliveryDateModifiedIndicator", default=None)
 
 
-class Item(Struct):
+class Item(Struct, gc=False):
     """What is said of one number: found, with its scans, or not found, with the error."""
 
     number: str | None = field(name="trackingNumber", default=None)
@@ -81,45 +81,76 @@ class Item(Struct):
     error: dict[str, Any] | None = None
 
 
-# What the schemas name beside that, unread: its presence is no surprise.
-_REST = {
-    Scan: """
-    actionCode reasonCode CODAmountDue eventPartner firm recipientName name authorizedAgent veriPoint
-    barcodeInputMethod containers eSOL scanEventExtractEventName
-    """,
-    Expectation: "endOfDay guaranteedDetails predictedDeliverySource",
-    Item: """
-    apiVersion status links kahalaIndicator mailClassCode mailingDate mailType services serviceTypeCode
-    uniqueTrackingID servicesEligibility additionalInfo ADPScripting archiveRestoreInfo carrierRelease
-    editedLabelId emailEnabled endOfDay eSOFEligible expectedDeliveryTime expectedDeliveryType guaranteedDetails
-    itemShape approximateIntakeDate mailPieceIntakeDate uniqueTrackingId uniqueMailPieceId uniqueMailPieceID
-    onTime proofOfDeliveryEnabled relatedReturnReceiptID redeliveryEnabled enabledNotificationRequests
-    restoreEnabled RRAMenabled RRAMEnabled RREEnabled tableCode trackingProofOfDeliveryEnabled valueofArticle
-    accessControl extendRetentionPurchasedCode extendRetentionExtraServiceCodeOptions addressStandardizedCode
-    addressServiceParticipantCode ancillaryServiceEndorsement deliveryAddress destinationZIPCodePlus4
-    electronicFileNumber impbComplianceReportCode logisticsManagerMailerID mailerID mailerName mailOwnerMailerID
-    postalCode productWeight startTheClockTimestamp
-    """,
+# Every key of the schemas: first those of a v3r2 answer, in the order in which USPS writes them as far as that is known
+# (a key is looked for from where the last one was found), then what we read of the others, then what nobody reads of
+# them.  # source: facts/usps.md 3.2
+_KEYS = {
+    Scan: (
+        """
+        eventCode eventType eventTimestamp GMTTimestamp GMTOffset eventCity eventState eventZIPCode eventCountry
+        actionCode reasonCode CODAmountDue eventPartner firm recipientName veriPoint
+        eventZIP
+        """,
+        "name authorizedAgent barcodeInputMethod containers eSOL scanEventExtractEventName",
+    ),
+    Expectation: (
+        """
+        expectedDeliveryDate predictedDeliveryDate predictedDeliveryWindowStartTime predictedDeliveryWindowEndTime
+        guaranteedDeliveryDate guaranteedDetails endOfDay predictedDeliverySource
+        deliveryDateModifiedIndicator
+        """,
+        "",
+    ),
+    Item: (
+        """
+        apiVersion statusCode error trackingNumber associatedTrackingNumber mailClass mailClassCode mailType
+        mailingDate originCity originState originZIPCode originCountry destinationCity destinationState
+        destinationZIPCode destinationCountry services serviceTypeCode status statusCategory statusSummary
+        uniqueTrackingID kahalaIndicator deliveryDateExpectation servicesEligibility trackingEvents links
+        trackingEvent eventSummaries originZIP destinationZIP destinationCountryCode associatedLabel
+        originalTrackingNumber customerReferenceNumber expectedDeliveryDate expectedDeliveryTimeStamp
+        predictedDeliveryDate predictedDeliveryTimeStamp predictedDeliveryWindowStartTime
+        predictedDeliveryWindowEndTime guaranteedDeliveryDate guaranteedDeliveryTimeStamp returnDateNotice
+        """,
+        """
+        additionalInfo ADPScripting archiveRestoreInfo carrierRelease editedLabelId emailEnabled endOfDay
+        eSOFEligible expectedDeliveryTime expectedDeliveryType guaranteedDetails itemShape approximateIntakeDate
+        mailPieceIntakeDate uniqueTrackingId uniqueMailPieceId uniqueMailPieceID onTime proofOfDeliveryEnabled
+        relatedReturnReceiptID redeliveryEnabled enabledNotificationRequests restoreEnabled RRAMenabled RRAMEnabled
+        RREEnabled tableCode trackingProofOfDeliveryEnabled valueofArticle accessControl
+        extendRetentionPurchasedCode extendRetentionExtraServiceCodeOptions addressStandardizedCode
+        addressServiceParticipantCode ancillaryServiceEndorsement deliveryAddress destinationZIPCodePlus4
+        electronicFileNumber impbComplianceReportCode logisticsManagerMailerID mailerID mailerName
+        mailOwnerMailerID postalCode productWeight startTheClockTimestamp
+        """,
+    ),
 }
 
 
-def _strict(base: type[Struct], *overrides: tuple[str, Any, Any]) -> type[Struct]:
-    """The same struct with every key of the schemas, and no other."""
-    fields = [*overrides, *((name, Raw, Raw()) for name in _REST[base].split())]
-    return msgspec.defstruct(f"Strict{base.__name__}", fields, bases=(base,), forbid_unknown_fields=True)
+def _strict(base: type[Struct], is_v3r2: bool, **types: Any) -> Any:
+    """Our fields and the keys that nobody reads, in the order of the keys, and no key besides."""
+    ours = {f.encode_name: f for f in msgspec.structs.fields(base)}
+    usual, others = _KEYS[base]
+    made: list[tuple[str, Any, Any]] = []
+    for key in (usual if is_v3r2 else usual + others).split():
+        f = ours.pop(key, None)
+        made.append((f.name, types.get(f.name, f.type), field(name=key, default=None)) if f else (key, Raw, Raw()))
+    if ours:
+        raise ValueError(f"no place among the keys: {', '.join(ours)}")
+    return msgspec.defstruct(f"Strict{base.__name__}", made, forbid_unknown_fields=True, gc=False)
 
 
-_StrictScan: Any = _strict(Scan)
-_StrictExpectation: Any = _strict(Expectation)
-_StrictItem: Any = _strict(
-    Item,
-    ("scans", list[_StrictScan] | None, field(name="trackingEvents", default=None)),
-    ("scan", _StrictScan | None, field(name="trackingEvent", default=None)),
-    ("expectation", _StrictExpectation | None, field(name="deliveryDateExpectation", default=None)),
-)
+def _whole(is_v3r2: bool) -> Any:
+    scan: Any = _strict(Scan, is_v3r2)
+    expectation: Any = _strict(Expectation, is_v3r2)
+    return _strict(Item, is_v3r2, scans=list[scan] | None, scan=scan | None, expectation=expectation | None)
+
+
+_V3R2: Any = _whole(True)
+_OLDER: Any = _whole(False)
 BOM = b"\xef\xbb\xbf"
-_MANY = msgspec.json.Decoder(list[_StrictItem])
-_ONE = msgspec.json.Decoder(_StrictItem)
+# A list is an answer of v3r2; one object is an answer of v3, or inside a push.
+_MANY, _ONE = msgspec.json.Decoder(list[_V3R2]), msgspec.json.Decoder(_OLDER)
 _ANY = msgspec.json.Decoder()
 
 # ------------------------------------------------------------------------------------------------------------ forgiving
@@ -159,8 +190,7 @@ def _scan(said: object) -> Scan:
         raise Unreadable("an entry of trackingEvents is not an object")
     found: dict[str, Any] = {name: _text(value) for name, value in _folded(said, _SCAN).items()}
     if gmt := found.pop("at", None):
-        # A bare date is no instant.
-        found["at"] = wording.instant(gmt) if len(gmt) > 10 else None
+        found["at"] = wording.instant(gmt)
     for name, digits in (("code", 2), ("zip_code", 5), ("zip_v3", 5)):
         # A code or ZIP that came as a number has lost its leading zero.
         if (text := found.get(name)) and text.isdigit():

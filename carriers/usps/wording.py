@@ -92,9 +92,9 @@ def _in_sentence(sentence: str, around: date | None) -> date | None:
     return before
 
 
-def may_say_return(text: str) -> bool:
+def may_say_return(text: str | None) -> bool:
     """Whether it is worth looking for a return date in it."""
-    low = text.lower()
+    low = text.lower() if text else ""
     return "return" in low or " back" in low
 
 
@@ -104,7 +104,7 @@ def return_by(text: str | None, around: date | None) -> date | None:
     The date after "will be returned", else the one that limits it ("unclaimed by June 18, 2026"); the day of the
     attempt itself, in the same text, is neither.
     """
-    if not text or not may_say_return(text):
+    if text is None or not may_say_return(text):
         return None
     for sentence in SENTENCE.split(without_html(text)):
         if found := _in_sentence(sentence, around):
@@ -112,9 +112,9 @@ def return_by(text: str | None, around: date | None) -> date | None:
     return None
 
 
-def instant(text: str) -> datetime | None:
-    """An ISO date-time, naive or aware; None where there is none."""
+def instant(text: str | None) -> datetime | None:
+    """An ISO date-time, naive or aware; None where there is none, or a bare date."""
     try:
-        return datetime.fromisoformat(text.strip())
+        return datetime.fromisoformat(text.strip()) if text and len(text) > 10 else None
     except ValueError:
         return None

@@ -5,7 +5,7 @@ larger part decides. # source: USPS's ZIP prefixes by state and the zone borders
 knowledge; facts/usps.md 3.3 asks for this only as the last resort before a bare date.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 EASTERN, CENTRAL, MOUNTAIN, PACIFIC = "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"
@@ -48,6 +48,7 @@ def _zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+@lru_cache(maxsize=4096)
 def zone(zip_code: str, state: str) -> ZoneInfo | None:
     """The zone of a ZIP, else of a state; None where neither is known."""
     prefix = zip_code[:3]

@@ -43,7 +43,7 @@ from carriers.contract import (
     Unknown,
     VoidOutcome,
 )
-from carriers.door import Budget, Door, Token, TokenKeeper, client, never_left, retry_after
+from carriers.door import Budget, Door, Token, TokenKeeper, TokenShelf, client, never_left, retry_after
 from tests.toy_carrier import reading
 
 NO = "The toy carrier cannot do this by API: ring its bell instead."
@@ -141,13 +141,13 @@ class Toy:
     async def intercept_eligibility(self, number: str) -> Eligibility:
         return Eligibility(False, NO)
 
-    async def intercept_charge(self, number: str) -> Charge:
+    async def intercept_charge(self, number: str, ends: tuple[Address, Address] | None = None) -> Charge:
         return Charge(None, NO)
 
     async def pickup_state(self, confirmation: str) -> PickupState:
         raise Refused(NO)
 
-    async def drop_offs(self, address: Address, limit: int) -> tuple[DropOff, ...]:
+    async def drop_offs(self, address: Address, limit: int, prints_labels: bool = False) -> tuple[DropOff, ...]:
         raise Refused(NO)
 
     async def check_address(self, address: Address) -> AddressVerdict:
@@ -207,6 +207,12 @@ class Toy:
         await self._door.aclose()
 
 
-def connect(settings: Settings, *, budget: Budget, transport: httpx.AsyncBaseTransport | None = None) -> Toy:
+def connect(
+    settings: Settings,
+    *,
+    budget: Budget,
+    tokens: TokenShelf | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Toy:
     """The toy carrier, ready to be asked. Makes no call yet."""
     return Toy(settings, client("https://toy.example", transport), budget)

@@ -121,13 +121,13 @@ class Intercept:
             ]
         return value
 
-    @staticmethod
-    def _may(kind: str, parcel: Parcel, scans: Sequence[Scan]) -> bool:
+    def _may(self, kind: str, parcel: Parcel, scans: Sequence[Scan]) -> bool:
         """Source: facts/ups.md 7.2: inside the US and Puerto Rico, no return to sender in Puerto Rico."""
         ends = {parcel.origin.country, parcel.destination.country}
         if not ends <= {"US", "PR"} or ("PR" in ends and kind == "RS"):
             return False
-        return bool(scans) and not any(scan.word in ENDED or scan.word == LAST_CHANCE for scan in scans)
+        over = ENDED if self.town.settings.intercept_after_final else ENDED | {LAST_CHANCE}
+        return bool(scans) and not any(scan.word in over for scan in scans)
 
     def charges(self, request: web.Request, number: str, transaction: str, body: Json) -> web.Response:
         ratings = listed(body.get("ratingRequest"))
@@ -169,7 +169,11 @@ class Intercept:
 
     def _ask(self, number: str, kind: str, transaction: str) -> web.Response:
         parcel, scans = self._seen(number)
-        if self._fails() or number in self.asked or not self._may(kind, parcel, scans):
+        fails, may = self._fails(), number not in self.asked and self._may(kind, parcel, scans)
+        if not fails and not may and self.town.settings.intercept_careless:
+            self.town.book("ups", "intercept", number, reference=kind, amount=PRICES[kind], currency="USD")
+            return _flat(parcel, transaction)
+        if fails or not may:
             # What UPS says when a parcel may not be intercepted is stated nowhere: a failure inside a 200, as in 7.1.
             return _flat(parcel, transaction, success=False)
         self.asked[number] = Asked(kind, self.town.now())

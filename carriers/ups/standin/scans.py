@@ -11,7 +11,30 @@ def nothing(number: str) -> Json:
     return {"inquiryNumber": number, "warnings": [{"code": "TW0001", "message": "Tracking Information Not Found"}]}
 
 
-def package(parcel: Parcel, scans: Sequence[Scan]) -> Json:
+# What UPS draws of a journey: its code and words, and the words of ours that reach it.
+MILESTONES = (
+    ("1", "Label Created", {"label"}),
+    ("2", "Shipped/Pickup", {"pickup", "dropoff", "origin"}),
+    ("3", "In Transit", {"depart", "hub", "arrive"}),
+    ("4", "Out for Delivery", {"out"}),
+    ("5", "Delivered", AT_A_DOOR),
+)
+
+
+def milestones(scans: Sequence[Scan]) -> list[Json]:
+    """Source: Tracking.yaml, Milestones: oldest first; what is reached names the activity (0 is the newest)."""
+    reached = [next((i for i, scan in enumerate(scans) if scan.word in words), None) for _, _, words in MILESTONES]
+    latest = max((step for step, index in enumerate(reached) if index is not None), default=None)
+    told: list[Json] = []
+    for step, (code, text, _) in enumerate(MILESTONES):
+        one: Json = {"code": code, "description": text, "current": step == latest, "state": "INCOMPLETE"}
+        if (index := reached[step]) is not None:
+            one |= {"state": "COMPLETE", "category": text.upper(), "linkedActivity": str(index)}
+        told.append(one)
+    return told
+
+
+def package(parcel: Parcel, scans: Sequence[Scan], draws_milestones: bool = False) -> Json:
     newest = max(scans, key=lambda scan: (scan.at, scan.order))
     kind, _, status, text = said(parcel, newest)
     # source: facts/ups.md 4.1: in practice `code` holds the three-digit status, and type and statusCode may be missing.
@@ -36,6 +59,8 @@ def package(parcel: Parcel, scans: Sequence[Scan]) -> Json:
         told["referenceNumber"] = [{"type": "SHIPMENT", "number": reference} for reference in parcel.references]
     if keep := next((scan.keep for scan in scans if scan.keep), None):
         told["accessPointInformation"] = {"pickupByDate": f"{keep:%Y%m%d}"}
+    if draws_milestones:
+        told["milestones"] = milestones(scans)
     if any(scan.word in {"deliver", "home"} for scan in scans):
         told["deliveryInformation"] = {"location": "Front Desk", "receivedBy": "R. CEIVER"}
     return told

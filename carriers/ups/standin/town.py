@@ -77,6 +77,8 @@ class Settings(Protocol):
     ups_products: str
     token_seconds: float
     push_all: bool
+    intercept_after_final: bool
+    intercept_careless: bool
 
 
 class Tokens(Protocol):

@@ -28,7 +28,8 @@ class Tracking:
 
     async def track(self, request: web.Request) -> web.Response:
         number = _asked(request)
-        return answer({"trackResponse": {"shipment": [self._shipment(number, [number])]}})
+        drawn = request.query.get("returnMilestones") == "true"
+        return answer({"trackResponse": {"shipment": [self._shipment(number, [number], drawn)]}})
 
     async def shipment(self, request: web.Request) -> web.Response:
         """Source: facts/ups.md 4: `offset` from 0 and `count`; packageCount may exceed what is returned."""
@@ -55,7 +56,7 @@ class Tracking:
                 shipments.append(self._shipment(number, [number]))
         return answer({"trackResponse": {"shipment": shipments or [nothing(reference)]}})
 
-    def _shipment(self, asked: str, numbers: list[str]) -> Json:
+    def _shipment(self, asked: str, numbers: list[str], draws_milestones: bool = False) -> Json:
         seen = [known for number in numbers if (known := self.town.seen(number)) and known[1]]
         seen = [known for known in seen if self.town.now() - max(scan.at for scan in known[1]) <= KEPT_FOR]
         if not seen:
@@ -64,7 +65,7 @@ class Tracking:
             "inquiryNumber": asked,
             # source: facts/ups.md 4.1: seen, though not in the schema
             "pickupDate": f"{seen[0][0].starts_at:%Y%m%d}",
-            "package": [package(*known) for known in seen],
+            "package": [package(*known, draws_milestones) for known in seen],
         }
 
 
