@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import and_, bindparam, or_, select
+from sqlalchemy import and_, bindparam, exists, or_, select
 
-from store.schema import outbox, parcels, payloads, returns
+from store.schema import outbox, parcel_links, parcels, payloads, returns
 from store.statement import statement
 from store.unit import Row, Tx
 
@@ -27,6 +27,7 @@ _CASES = statement(
     select(parcels)
     .where(
         parcels.c.purpose != "return",
+        ~exists().where(parcel_links.c.further_id == parcels.c.id),  # another parcel's way home: that one is the case
         parcels.c.id < bindparam("before"),
         or_(parcels.c.leg == "back", and_(parcels.c.leg == "out", parcels.c.status == "undeliverable")),
     )
@@ -50,6 +51,14 @@ _NEWEST_PAYLOAD = statement(
 _ATTEMPTS = statement(
     select(outbox.c.subject, outbox.c.at_us, outbox.c.data)
     .where(outbox.c.type == "parcel.attempt_failed", outbox.c.at_us >= bindparam("since_us"))
+    .order_by(outbox.c.id.desc())
+    .limit(bindparam("limit"))
+)
+
+
+_HOMECOMINGS = statement(
+    select(outbox.c.data)
+    .where(outbox.c.type == "return_to_warehouse.arrived", outbox.c.at_us >= bindparam("since_us"))
     .order_by(outbox.c.id.desc())
     .limit(bindparam("limit"))
 )
@@ -79,3 +88,8 @@ async def newest_payload_us(tx: Tx, carrier: str, source: str) -> int | None:
 async def failed_attempts(tx: Tx, since_us: int, limit: int) -> Sequence[Row]:
     """Every failed attempt that was told since, newest first."""
     return await tx.all(_ATTEMPTS, since_us=since_us, limit=limit)
+
+
+async def homecomings(tx: Tx, since_us: int, limit: int) -> Sequence[Row]:
+    """What was told of every parcel that came back to the warehouse since (`data`), newest first."""
+    return await tx.all(_HOMECOMINGS, since_us=since_us, limit=limit)

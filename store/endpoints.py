@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import BigInteger, Select, Text, and_, bindparam, case, delete, func, insert, select, update
 
 from fleet.clocks import from_us, to_us
+from store.audience import EVERYTHING, Audience, read_audience
 from store.engine import Row, Tx
 from store.schema import deliveries, endpoints, outbox, tries
 from store.statement import Statement, statement
@@ -35,6 +36,7 @@ class Endpoint:
     old_until: datetime | None = None
     failing_since: datetime | None = None
     probe_at: datetime | None = None
+    alerts: Audience = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Owed:
 _ADD = statement(
     lambda insert: (
         insert(endpoints)
-        .values({name: bindparam(name) for name in ("url", "secret", "events", "created_us")})
+        .values({name: bindparam(name) for name in ("url", "secret", "events", "alerts", "created_us")})
         .on_conflict_do_nothing()
         .returning(endpoints.c.id)
     )
@@ -110,10 +112,17 @@ _RELEASE = statement(
 )
 
 
-async def add_endpoint(tx: Tx, *, url: str, secret: bytes, events: Iterable[str], at: datetime) -> EndpointId | None:
+async def add_endpoint(
+    tx: Tx, *, url: str, secret: bytes, events: Iterable[str], at: datetime, alerts: Audience = EVERYTHING
+) -> EndpointId | None:
     """A new endpoint with its sealed secret; None when this URL has one already."""
     row = await tx.one(
-        _ADD, url=url, secret=secret, events=msgspec.json.encode(sorted(events)).decode(), created_us=to_us(at)
+        _ADD,
+        url=url,
+        secret=secret,
+        events=msgspec.json.encode(sorted(events)).decode(),
+        alerts=msgspec.json.encode(alerts).decode(),
+        created_us=to_us(at),
     )
     return EndpointId(row["id"]) if row else None
 
@@ -181,6 +190,7 @@ def _endpoint(row: Row) -> Endpoint:
         _instant(row["old_until_us"]),
         _instant(row["failing_us"]),
         _instant(row["probe_us"]),
+        read_audience(row["alerts"]),
     )
 
 
@@ -399,6 +409,24 @@ _OWED = statement(
 async def count_owed(tx: Tx) -> Sequence[Row]:
     """For each endpoint with something due or held: endpoint_id, owed (how many), next_us (the first)."""
     return await tx.all(_OWED)
+
+
+_UNDELIVERED = statement(
+    select(
+        deliveries.c.id, deliveries.c.endpoint_id, deliveries.c.tries, deliveries.c.next_us, deliveries.c.status,
+        deliveries.c.detail, _SHOWN.label("shown"), outbox.c.notice_id, outbox.c.type,
+    )
+    .join(outbox, outbox.c.id == deliveries.c.outbox_id)
+    .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
+    .where((deliveries.c.state == "failed") | ((deliveries.c.state == "due") & (deliveries.c.tries > 0)))
+    .order_by(deliveries.c.id.desc())
+    .limit(bindparam("limit"))
+)  # fmt: skip
+
+
+async def failing_deliveries(tx: Tx, limit: int) -> Sequence[Row]:
+    """Notices that were tried and did not arrive, newest first."""
+    return await tx.all(_UNDELIVERED, limit=limit)
 
 
 async def list_deliveries(

@@ -2,10 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Text, bindparam, case, cast, exists, func, literal, select
 
 from store.engine import Row, Tx
-from store.schema import alerts, deliveries, endpoints, outbox, parcels, payloads, purchases, unknown_codes
+from store.schema import (
+    alerts,
+    deliveries,
+    endpoints,
+    outbox,
+    parcel_links,
+    parcels,
+    payloads,
+    purchases,
+    tellings,
+    unknown_codes,
+)
 from store.statement import statement
 
 _STATEMENTS = {
@@ -20,10 +31,16 @@ _STATEMENTS = {
         .where(parcels.c.next_poll_us.is_not(None))
         .group_by(parcels.c.carrier, parcels.c.leg, parcels.c.status)
     ),
+    "stale": statement(
+        select(parcels.c.carrier, func.sum(case((parcels.c.stale_us <= bindparam("now"), 1), else_=0)).label("n"))
+        .where(parcels.c.next_poll_us.is_not(None))
+        .group_by(parcels.c.carrier)
+    ),
     "cases": statement(
         select(parcels.c.carrier, func.count().label("n"))
         .where(
             parcels.c.ended_us.is_(None),
+            ~exists().where(parcel_links.c.further_id == parcels.c.id),
             parcels.c.purpose != "return",
             (parcels.c.leg == "back") | (parcels.c.status == "undeliverable"),
         )
@@ -62,6 +79,17 @@ _STATEMENTS = {
         .group_by(deliveries.c.endpoint_id)
     ),
     "notices": statement(select(outbox.c.type, func.count().label("n")).group_by(outbox.c.type)),
+    "attempts": statement(  # a name is leg/attempt/ordinal; the subject is the parcel
+        select(parcels.c.carrier, outbox.c.name, func.count().label("n"))
+        .join(parcels, outbox.c.subject == literal("parcel:", Text) + cast(parcels.c.id, Text))
+        .where(outbox.c.type == "parcel.attempt_failed")
+        .group_by(parcels.c.carrier, outbox.c.name)
+    ),
+    "tellings": statement(
+        select(tellings.c.channel, tellings.c.state, func.count().label("n"))
+        .where((tellings.c.state == "due") | (tellings.c.state == "held"))
+        .group_by(tellings.c.channel, tellings.c.state)
+    ),
     "codes": statement(
         select(unknown_codes.c.carrier, func.sum(unknown_codes.c.count).label("n")).group_by(unknown_codes.c.carrier)
     ),
@@ -73,6 +101,9 @@ _STATEMENTS = {
 }
 
 
-async def figures(tx: Tx) -> Mapping[str, Sequence[Row]]:
-    """Every count by the name of its statement; instants as they are stored (`_us`)."""
-    return {name: await tx.all(counts) for name, counts in _STATEMENTS.items()}
+async def figures(tx: Tx, now_us: int) -> Mapping[str, Sequence[Row]]:
+    """Every count by the name of its statement; instants as they are stored (`_us`). `now_us` is story time."""
+    return {
+        name: await (tx.all(counts, now=now_us) if name == "stale" else tx.all(counts))
+        for name, counts in _STATEMENTS.items()
+    }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, select
 
-from store.schema import order_parcels, orders, parcels, return_orders, returns
+from store.schema import dispatches, order_parcels, orders, parcels, return_orders, returns
 from store.statement import statement
 from store.unit import Row, Tx
 
@@ -23,6 +23,19 @@ _ORDER_PARCELS = statement(
     .order_by(parcels.c.id)
 )
 _PARCEL = statement(select(parcels).where(parcels.c.id == bindparam("id")))
+
+
+_LEFT_FOR = statement(
+    select(parcels)
+    .join(dispatches, dispatches.c.parcel_id == parcels.c.id)
+    .where(dispatches.c.return_id == bindparam("return_id"))
+    .order_by(dispatches.c.id)
+)
+
+
+async def left_for(tx: Tx, return_id: int) -> Sequence[Row]:
+    """The parcels that left the warehouse because of a return: to the customer again, or in exchange."""
+    return await tx.all(_LEFT_FOR, return_id=return_id)
 
 
 async def orders_named(tx: Tx, number: str) -> Sequence[Row]:

@@ -58,6 +58,7 @@ _PARCELS = statement(
     select(
         parcels.c.id, parcels.c.carrier, parcels.c.number, parcels.c.purpose, parcels.c.leg, parcels.c.status,
         parcels.c.conclusion, parcels.c.created_us, parcels.c.checked_us, parcels.c.next_poll_us,
+        parcels.c.stale_us,
         order_parcels.c["items"],
     )
     .join(parcels, parcels.c.id == order_parcels.c.parcel_id)
@@ -76,6 +77,7 @@ async def change_order(tx: Tx, order_id: int, values: dict[str, Any]) -> None:
     """Replace what the order service states of an order."""
     named = {f"{name}_": value for name, value in values.items() if name not in ("merchant", "number", "created_us")}
     await tx.run(_CHANGE, of=order_id, **named)
+    tx.touch(f"order:{order_id}")
 
 
 async def find_order(tx: Tx, merchant: str, number: str) -> Row | None:
@@ -89,6 +91,7 @@ async def lock_order(tx: Tx, merchant: str, number: str) -> Row | None:
 
 async def set_shipped(tx: Tx, order_id: int, *, state: str, shipped_us: int, updated_us: int) -> None:
     await tx.run(_SHIPPED, of=order_id, to_state=state, to_shipped=shipped_us, to_updated=updated_us)
+    tx.touch(f"order:{order_id}")
 
 
 async def load_parcel(tx: Tx, order_id: int, parcel_id: int, items: str) -> None:

@@ -57,7 +57,7 @@ _ABOUT = statement(
 _WAITING = statement(select(func.count().label("rows")).select_from(outbox).where(outbox.c.spread_us.is_(None)))
 
 _SINCE = statement(
-    select(outbox.c.id, outbox.c.type)
+    select(outbox.c.id, outbox.c.type, outbox.c.data)
     .where(outbox.c.id > bindparam("after"), outbox.c.at_us >= bindparam("since_us"), outbox.c.spread_us.is_not(None))
     .order_by(outbox.c.id)
     .limit(bindparam("limit"))
@@ -85,7 +85,14 @@ async def say(tx: Tx, *, subject: str, name: str, type: str, at: datetime, data:
     )
     if not said:  # somebody said it while we waited for the number
         await tx.run(_TAKE_BACK, subject=subject)
+    tx.touch(subject)
     return bool(said)
+
+
+async def find_said(tx: Tx, subject: str, name: str) -> int | None:
+    """The row in which this name was said about this subject; None: it was not."""
+    row = await tx.one(_SAID, subject=subject, name=name)
+    return int(row["id"]) if row else None
 
 
 async def unspread(tx: Tx, limit: int) -> Sequence[Row]:
@@ -114,7 +121,7 @@ async def said_about(tx: Tx, subject: str, limit: int = 1000) -> Sequence[Row]:
 
 
 async def spread_since(tx: Tx, since: datetime, *, after: int, limit: int) -> Sequence[Row]:
-    """Outbox rows (id, type) that were spread, said since this story time, a page at a time."""
+    """Outbox rows (id, type, data) that were spread, said since this story time, a page at a time."""
     return await tx.all(_SINCE, since_us=to_us(since), after=after, limit=limit)
 
 

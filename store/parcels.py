@@ -1,11 +1,24 @@
 """Parcels, what was sighted and told of them, the cached conclusion, and when to look again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    null,
+    or_,
+    select,
+    update,
+)
 
-from store.schema import order_parcels, orders, parcels, returns, sightings, subscriptions, told
+from store.schema import order_parcels, orders, parcel_links, parcels, returns, sightings, subscriptions, told
 from store.statement import statement
 from store.unit import Row, Tx
 
@@ -79,6 +92,7 @@ _TELL = statement(
             "received_us": _smaller(ins.excluded.received_us, told.c.received_us),
             "payload_digest": _smaller(ins.excluded.payload_digest, told.c.payload_digest),
         },
+        where=or_(ins.excluded.received_us < told.c.received_us, ins.excluded.payload_digest < told.c.payload_digest),
     )
 )
 _FORGET_SIGHTINGS = statement(
@@ -89,13 +103,18 @@ _FORGET_SIGHTINGS = statement(
 _FORGET_TOLD = statement(
     delete(told).where(told.c.parcel_id == bindparam("parcel_id"), told.c.payload_digest == bindparam("digest"))
 )
+_SIGHTED = (sightings.c.source, sightings.c.payload_digest, sightings.c.received_us, sightings.c.event)
 _SIGHTINGS = statement(
-    select(sightings.c.source, sightings.c.payload_digest, sightings.c.received_us, sightings.c.event)
+    select(*_SIGHTED, cast(null(), BigInteger).label("linked_us"))
     .where(sightings.c.parcel_id == bindparam("parcel_id"))
-    .order_by(sightings.c.id)
+    .union_all(  # two halves, each by its index: what was seen under the numbers it travels home with
+        select(*_SIGHTED, parcel_links.c.since_us.label("linked_us"))
+        .join(parcel_links, parcel_links.c.further_id == sightings.c.parcel_id)
+        .where(parcel_links.c.parcel_id == bindparam("parcel_id"))
+    )
 )
 _TOLD = statement(
-    select(told.c.payload_digest, told.c.received_us, told.c.told)
+    select(told.c.teller, told.c.payload_digest, told.c.received_us, told.c.told)
     .where(told.c.parcel_id == bindparam("parcel_id"))
     .order_by(told.c.id)
 )
@@ -111,28 +130,47 @@ _SAVE = statement(
         ended_us=bindparam("to_ended"),
         review_us=bindparam("to_review"),
         next_poll_us=bindparam("to_next_poll"),
+        stale_us=bindparam("to_stale"),
     )
 )
 _RESCHEDULE = statement(
     update(parcels)
     .where(parcels.c.id == bindparam("of"))
-    .values(review_us=bindparam("to_review"), next_poll_us=bindparam("to_next_poll"))
+    .values(review_us=bindparam("to_review"), next_poll_us=bindparam("to_next_poll"), stale_us=bindparam("to_stale"))
 )
 _CHECKED = statement(
     update(parcels)
     .where(parcels.c.id == bindparam("of"), parcels.c.fence == bindparam("was_fence"))
-    .values(checked_us=bindparam("to_checked"), next_poll_us=bindparam("to_next_poll"), lease_us=None)
+    .values(
+        checked_us=bindparam("to_checked"),
+        next_poll_us=bindparam("to_next_poll"),
+        stale_us=bindparam("to_stale"),
+        lease_us=None,
+    )
 )
 _NOTE_CHECKED = statement(
     update(parcels)
     .where(parcels.c.carrier == bindparam("of_carrier"), parcels.c.number == bindparam("of_number"))
-    .values(checked_us=bindparam("to_checked"))
+    .values(checked_us=bindparam("to_checked"), stale_us=bindparam("to_stale"))
 )
 _RELEASE = statement(
     update(parcels)
     .where(parcels.c.id == bindparam("of"), parcels.c.fence == bindparam("was_fence"))
     .values(next_poll_us=bindparam("to_next_poll"), lease_us=None)
 )
+_RENEW = statement(
+    update(parcels)
+    .where(parcels.c.id == bindparam("of"), parcels.c.fence == bindparam("was_fence"), parcels.c.lease_us.is_not(None))
+    .values(lease_us=bindparam("until"))
+)
+_OVERDUE = statement(  # by the index of what is due: what is not due is not stale
+    select(func.count().label("n")).where(
+        parcels.c.carrier == bindparam("of_carrier"),
+        parcels.c.next_poll_us <= bindparam("before"),
+        parcels.c.stale_us <= bindparam("now"),
+    )
+)
+_FREE_PARCELS = statement(update(parcels).where(parcels.c.lease_us.is_not(None)).values(lease_us=None))
 _due = (
     select(parcels.c.id)
     .where(
@@ -157,6 +195,11 @@ _REVIEWS = statement(
     .order_by(parcels.c.review_us)
     .limit(bindparam("limit"))
 )
+_LOCK_DUE_REVIEW = statement(
+    select(parcels)
+    .where(parcels.c.id == bindparam("id"), parcels.c.review_us <= bindparam("now"))
+    .with_for_update(skip_locked=True)
+)
 _ORDER_NUMBERS = statement(
     select(orders.c.number)
     .join(order_parcels, order_parcels.c.order_id == orders.c.id)
@@ -174,6 +217,12 @@ _LIST = statement(
     )
     .order_by(parcels.c.id)
     .limit(bindparam("limit"))
+)
+_COUNT_SINCE = statement(
+    select(func.count().label("n")).where(
+        parcels.c.created_us >= bindparam("since_us"),
+        or_(bindparam("merchant") == "", parcels.c.merchant == bindparam("merchant")),
+    )
 )
 _DUE_SUBSCRIPTIONS = statement(
     select(subscriptions)
@@ -244,34 +293,14 @@ async def lock_parcel_by_id(tx: Tx, id: int) -> Row | None:
     return await tx.one(_LOCK, id=id)
 
 
-async def add_sighting(
-    tx: Tx,
-    *,
-    parcel_id: int,
-    event_id: str,
-    teller: str,
-    source: str,
-    payload_digest: str,
-    received_us: int,
-    at_us: int,
-    event: str,
-) -> None:
-    """One telling of an event. The same telling again is the same row, received when it was first received."""
-    await tx.run(
-        _SIGHT,
-        parcel_id=parcel_id,
-        event_id=event_id,
-        teller=teller,
-        source=source,
-        payload_digest=payload_digest,
-        received_us=received_us,
-        at_us=at_us,
-        event=event,
-    )
+async def add_sightings(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Tellings of events, each with every column. The same telling again is the row of its first time."""
+    await tx.many(_SIGHT, rows)
 
 
-async def add_told(tx: Tx, *, parcel_id: int, teller: str, payload_digest: str, received_us: int, told: str) -> None:
-    await tx.run(
+async def add_told(tx: Tx, *, parcel_id: int, teller: str, payload_digest: str, received_us: int, told: str) -> bool:
+    """What was told beside events; whether that changed anything."""
+    changed = await tx.run(
         _TELL,
         parcel_id=parcel_id,
         teller=teller,
@@ -279,9 +308,11 @@ async def add_told(tx: Tx, *, parcel_id: int, teller: str, payload_digest: str, 
         received_us=received_us,
         told=told,
     )
+    return changed > 0
 
 
 async def sightings_of(tx: Tx, parcel_id: int) -> Sequence[Row]:
+    """What was seen of a parcel: under its own number (`linked_us` null), and under those it was linked to then."""
     return await tx.all(_SIGHTINGS, parcel_id=parcel_id)
 
 
@@ -300,6 +331,7 @@ async def save_conclusion(
     ended_us: int | None,
     review_us: int | None,
     next_poll_us: int | None,
+    stale_us: int | None = None,
 ) -> None:
     await tx.run(
         _SAVE,
@@ -311,12 +343,14 @@ async def save_conclusion(
         to_ended=ended_us,
         to_review=review_us,
         to_next_poll=next_poll_us,
+        to_stale=stale_us,
     )
+    tx.touch(f"parcel:{id}")
 
 
-async def reschedule(tx: Tx, id: int, *, review_us: int | None, next_poll_us: int | None) -> None:
+async def reschedule(tx: Tx, id: int, *, review_us: int | None, next_poll_us: int | None, stale_us: int | None) -> None:
     """Nothing new is known; only when to look again."""
-    await tx.run(_RESCHEDULE, of=id, to_review=review_us, to_next_poll=next_poll_us)
+    await tx.run(_RESCHEDULE, of=id, to_review=review_us, to_next_poll=next_poll_us, to_stale=stale_us)
 
 
 async def claim_due_polls(
@@ -329,19 +363,45 @@ async def claim_due_polls(
     return [(row, row["fence"]) for row in sorted(rows, key=lambda row: (row["next_poll_us"], row["id"]))]
 
 
-async def checked(tx: Tx, id: int, fence: int, *, checked_us: int, next_poll_us: int | None) -> bool:
+async def renew(tx: Tx, claimed: Sequence[tuple[Row, int]], until_us: int) -> None:
+    """Whoever claimed these is still at them. What was asked about, or claimed by somebody else, stays as it is."""
+    await tx.many(_RENEW, [{"of": row["id"], "was_fence": fence, "until": until_us} for row, fence in claimed])
+
+
+async def free_parcels(tx: Tx) -> int:
+    """Nobody polls; only where no other process can be at work."""
+    return await tx.run(_FREE_PARCELS)
+
+
+async def checked(
+    tx: Tx, id: int, fence: int, *, checked_us: int, next_poll_us: int | None, stale_us: int | None
+) -> bool:
     """The carrier was asked. False: the lease was lost, somebody else has it now."""
-    return await tx.run(_CHECKED, of=id, was_fence=fence, to_checked=checked_us, to_next_poll=next_poll_us) == 1
+    changed = await tx.run(
+        _CHECKED, of=id, was_fence=fence, to_checked=checked_us, to_next_poll=next_poll_us, to_stale=stale_us
+    )
+    return changed == 1
 
 
-async def note_checked(tx: Tx, carrier: str, number: str, checked_us: int) -> None:
+async def note_checked(tx: Tx, carrier: str, number: str, *, checked_us: int, stale_us: int | None) -> None:
     """The carrier was asked out of turn; when it is due again stays as it was."""
-    await tx.run(_NOTE_CHECKED, of_carrier=carrier, of_number=number, to_checked=checked_us)
+    await tx.run(_NOTE_CHECKED, of_carrier=carrier, of_number=number, to_checked=checked_us, to_stale=stale_us)
+
+
+async def overdue(tx: Tx, carrier: str, *, now_us: int, before_us: int) -> int:
+    """How many parcels of a carrier are older news than promised: of those due for a poll until `before_us`."""
+    row = await tx.one(_OVERDUE, of_carrier=carrier, now=now_us, before=before_us)
+    return int(row["n"]) if row else 0
 
 
 async def release(tx: Tx, id: int, fence: int, *, next_poll_us: int) -> None:
     """The carrier did not answer: try again then."""
     await tx.run(_RELEASE, of=id, was_fence=fence, to_next_poll=next_poll_us)
+
+
+async def lock_due_review(tx: Tx, id: int, now_us: int) -> Row | None:
+    """The parcel if it is still due for a review and nobody else is at it, held until the transaction ends."""
+    return await tx.one(_LOCK_DUE_REVIEW, id=id, now=now_us)
 
 
 async def due_reviews(tx: Tx, now_us: int, limit: int) -> list[int]:
@@ -362,6 +422,12 @@ async def list_parcels(
 ) -> Sequence[Row]:
     """Parcels in the order of their ids, from `after` (exclusive)."""
     return await tx.all(_LIST, after=after, limit=limit, merchant=merchant, status=status, leg=leg)
+
+
+async def count_parcels(tx: Tx, merchant: str, since_us: int) -> int:
+    """How many parcels of a shop (of every one: "") were registered since."""
+    row = await tx.one(_COUNT_SINCE, merchant=merchant, since_us=since_us)
+    return int(row["n"]) if row else 0
 
 
 async def want_subscription(tx: Tx, carrier: str, number: str, now_us: int) -> None:

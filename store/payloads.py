@@ -1,6 +1,6 @@
 """What carriers told us, byte for byte, and which numbers each payload speaks of."""
 
-from sqlalchemy import bindparam, exists, func, or_, select, update
+from sqlalchemy import bindparam, delete, exists, func, or_, select, update
 
 from store.schema import mentions, parcels, payloads, sightings, subscriptions, unknown_codes
 from store.statement import statement
@@ -16,6 +16,7 @@ _KEEP = statement(
             }
         )
         .on_conflict_do_nothing(index_elements=["carrier", "source", "digest"])
+        .returning(payloads.c.id, payloads.c.read_us)
     )
 )
 _FIND = statement(
@@ -27,14 +28,30 @@ _FIND = statement(
 )
 _GET = statement(select(payloads).where(payloads.c.id == bindparam("id")))
 _UNREAD = statement(
-    select(payloads.c.id).where(payloads.c.read_us.is_(None)).order_by(payloads.c.id).limit(bindparam("limit"))
+    select(payloads.c.id)
+    .where(
+        payloads.c.read_us.is_(None),
+        or_(payloads.c.lease_us.is_(None), payloads.c.lease_us < bindparam("real_now")),
+        payloads.c.tries <= bindparam("most_tries"),
+    )
+    .order_by(payloads.c.id)
+    .limit(bindparam("limit"))
 )
 _MARK = statement(
     update(payloads)
     .where(payloads.c.id == bindparam("of"), payloads.c.read_us.is_(None))
     .values(read_us=bindparam("at"), error=bindparam("why"))
 )
-_TRIED = statement(update(payloads).where(payloads.c.id == bindparam("of")).values(tries=payloads.c.tries + 1))
+_TAKE = statement(
+    update(payloads)
+    .where(
+        payloads.c.id == bindparam("of"),
+        payloads.c.read_us.is_(None),
+        or_(payloads.c.lease_us.is_(None), payloads.c.lease_us < bindparam("real_now")),
+    )
+    .values(tries=payloads.c.tries + 1, lease_us=bindparam("until"))
+)
+_FREE = statement(update(payloads).where(payloads.c.read_us.is_(None)).values(lease_us=None))
 _MENTION = statement(
     lambda insert: (
         insert(mentions)
@@ -45,7 +62,11 @@ _MENTION = statement(
 _MENTIONING = statement(
     select(payloads)
     .join(mentions, mentions.c.payload_id == payloads.c.id)
-    .where(mentions.c.carrier == bindparam("carrier"), mentions.c.number == bindparam("number"))
+    .where(
+        mentions.c.carrier == bindparam("carrier"),
+        mentions.c.number == bindparam("number"),
+        mentions.c.payload_id != bindparam("but"),
+    )
     .order_by(payloads.c.id)
 )
 _COUNT_CODE = statement(
@@ -62,7 +83,14 @@ _COUNT_CODE = statement(
         .on_conflict_do_update(index_elements=["carrier", "code", "day"], set_={"count": unknown_codes.c.count + 1})
     )
 )
-_AGAIN = statement(update(payloads).where(payloads.c.error != "").values(read_us=None, error="", tries=0))
+_AGAIN = statement(
+    update(payloads).where(payloads.c.error != "").values(read_us=None, error="", tries=0, lease_us=None)
+)
+_KNOWN_NOW = statement(
+    delete(unknown_codes).where(
+        unknown_codes.c.carrier == bindparam("of_carrier"), unknown_codes.c.code == bindparam("of_code")
+    )
+)
 _CODES = statement(
     select(
         unknown_codes.c.carrier,
@@ -107,7 +135,7 @@ async def keep_payload(
     tx: Tx, *, carrier: str, source: str, digest: str, body: bytes, asked: str, status: int, received_us: int
 ) -> Row:
     """Keep the bytes, once: the row (`id`, `read_us`) that holds them, new or already there."""
-    await tx.run(
+    row = await tx.one(
         _KEEP,
         carrier=carrier,
         source=source,
@@ -116,8 +144,7 @@ async def keep_payload(
         asked=asked,
         status=status,
         received_us=received_us,
-    )
-    row = await tx.one(_FIND, carrier=carrier, source=source, digest=digest)
+    ) or await tx.one(_FIND, carrier=carrier, source=source, digest=digest)
     assert row is not None
     return row
 
@@ -143,9 +170,15 @@ async def get_payload(tx: Tx, id: int) -> Row | None:
     return await tx.one(_GET, id=id)
 
 
-async def unread_payloads(tx: Tx, limit: int) -> list[int]:
-    """The oldest payloads that nobody has read yet."""
-    return [row["id"] for row in await tx.all(_UNREAD, limit=limit)]
+async def unread_payloads(tx: Tx, limit: int, real_now_us: int, *, most_tries: int = 1_000_000) -> list[int]:
+    """The oldest payloads that nobody has read yet (nor tried so often), nor reads now."""
+    rows = await tx.all(_UNREAD, limit=limit, real_now=real_now_us, most_tries=most_tries)
+    return [row["id"] for row in rows]
+
+
+async def free_payloads(tx: Tx) -> int:
+    """Nobody reads; only where no other process can be at work."""
+    return await tx.run(_FREE)
 
 
 async def mark_read(tx: Tx, id: int, at_us: int, error: str = "") -> bool:
@@ -153,18 +186,21 @@ async def mark_read(tx: Tx, id: int, at_us: int, error: str = "") -> bool:
     return await tx.run(_MARK, of=id, at=at_us, why=error) == 1
 
 
-async def mark_tried(tx: Tx, id: int) -> None:
-    """Counted before the work, so that a payload that kills its reader is seen to."""
-    await tx.run(_TRIED, of=id)
+async def take_payload(tx: Tx, id: int, *, real_now_us: int, until_us: int) -> bool:
+    """Take an unread payload until then (real time); False when it was read, or somebody reads it.
+
+    The try is counted before the work, so that a payload that kills its reader is seen to.
+    """
+    return await tx.run(_TAKE, of=id, real_now=real_now_us, until=until_us) == 1
 
 
 async def mention(tx: Tx, payload_id: int, carrier: str, number: str) -> None:
     await tx.run(_MENTION, payload_id=payload_id, carrier=carrier, number=number)
 
 
-async def payloads_mentioning(tx: Tx, carrier: str, number: str) -> list[Row]:
-    """Every kept payload that speaks of a number, oldest first."""
-    return list(await tx.all(_MENTIONING, carrier=carrier, number=number))
+async def payloads_mentioning(tx: Tx, carrier: str, number: str, but: int | None = None) -> list[Row]:
+    """Every kept payload that speaks of a number (but for this one), oldest first."""
+    return list(await tx.all(_MENTIONING, carrier=carrier, number=number, but=-1 if but is None else but))
 
 
 async def count_unknown_code(tx: Tx, *, carrier: str, code: str, day: str, words: str, payload_digest: str) -> None:
@@ -179,6 +215,11 @@ async def unread_again(tx: Tx) -> int:
 async def list_unknown_codes(tx: Tx) -> list[Row]:
     """Every code nobody knew: since when, until when, how often, in which words, with a sample's digest."""
     return list(await tx.all(_CODES))
+
+
+async def forget_unknown_code(tx: Tx, carrier: str, code: str) -> None:
+    """The table knows it now."""
+    await tx.run(_KNOWN_NOW, of_carrier=carrier, of_code=code)
 
 
 async def payload_named(tx: Tx, digest: str) -> Row | None:

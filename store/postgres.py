@@ -1,32 +1,62 @@
-"""PostgreSQL through asyncpg: READ COMMITTED units, run again after a conflict, honest about a commit that got lost."""
+"""PostgreSQL through asyncpg: READ COMMITTED units, run again after a conflict or a lost connection, honest about a
+commit that got lost."""
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 
 from store.statement import Statement
-from store.unit import CommitUnknown, Row, StoreError, Unit
+from store.unit import Changed, CommitUnknown, Row, StoreError, Unit, unheard
 
 T = TypeVar("T")
 
 CONNECTIONS = 16
 RUNS = 8  # of one unit, when it meets others
+PATIENCE = 6.0  # seconds for which a server that is away is asked again: it restarts, or another one takes over
+CONNECT, ACQUIRE, COMMAND = 5.0, 10.0, 60.0  # deadlines in seconds
+
+# A worker whose machine or network is gone must not hold its rows: the server lets go of them in less than 30 s.
+_SESSION = {
+    "application_name": "homeward",
+    "synchronous_commit": "on",
+    "idle_in_transaction_session_timeout": "20000",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "2",
+}
 
 # nothing of a unit is kept after these, so it may be run again
 _CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-_GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError, OSError)
+_GONE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server ended the connection while nobody used it
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,  # it starts, or stops
+    asyncpg.TooManyConnectionsError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,  # it became a standby
+    OSError,  # a TimeoutError is one
+)
 
 
 class PostgresTx:
     """The transaction a unit sees."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "touched")
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self.touched: set[str] = set()
+
+    def touch(self, subject: str) -> None:
+        self.touched.add(subject)
 
     async def all(self, statement: Statement, **params: Any) -> Sequence[Row]:
         compiled = statement.postgres
@@ -54,25 +84,61 @@ class PostgresStore:
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
+        self.changed: Changed = unheard
+
+    @property
+    def commits(self) -> int | None:
+        return None  # others commit too
 
     async def write(self, unit: Unit[T]) -> T:
-        for run in range(1, RUNS + 1):
-            try:
-                return await self._write_once(unit)
-            except CommitUnknown:
-                raise
-            except (*_CONFLICTS, *_GONE) as error:
-                if run == RUNS:
-                    raise StoreError(f"given up after {RUNS} runs, nothing was kept: {error}") from error
-                await asyncio.sleep(random.uniform(0, 0.01 * 2**run))
-        raise AssertionError("unreachable")
+        value, touched = await self._again(lambda: self._write_once(unit))
+        if touched:
+            self.changed(touched)
+        return value
 
-    async def _write_once(self, unit: Unit[T]) -> T:
-        async with self._pool.acquire() as connection:
+    async def read(self, unit: Unit[T]) -> T:
+        return await self._again(lambda: self._read_once(unit))
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def _again(self, run: Callable[[], Awaitable[T]]) -> T:
+        """Run it until it is done, or until it met too many others, or the server was away for too long."""
+        until, runs = time.monotonic() + PATIENCE, 0
+        while True:
+            runs += 1
+            try:
+                return await run()
+            except _CONFLICTS as error:
+                if runs == RUNS:
+                    raise StoreError(f"given up after {RUNS} runs, nothing was kept: {error}") from error
+            except _GONE as error:
+                if isinstance(error, ValueError):  # the driver calls a value it cannot send an InterfaceError
+                    raise
+                if time.monotonic() > until:
+                    why = f"{type(error).__name__}: {error}"
+                    raise StoreError(f"PostgreSQL is away, nothing was kept: {why}") from error
+                if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+                    await self._pool.expire_connections()  # the name stands for another server by now
+            await asyncio.sleep(random.uniform(0, min(0.01 * 2**runs, 0.5)))
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        """One of the pool's; never back into it once the driver has lost track of it."""
+        async with self._pool.acquire(timeout=ACQUIRE) as connection:
+            try:
+                yield connection
+            except (asyncpg.InternalClientError, asyncpg.InterfaceError):
+                connection.terminate()
+                raise
+
+    async def _write_once(self, unit: Unit[T]) -> tuple[T, set[str]]:
+        async with self._connection() as connection:
             transaction = connection.transaction()
             await transaction.start()
+            tx = PostgresTx(connection)
             try:
-                value = await unit(PostgresTx(connection))
+                value = await unit(tx)
             except BaseException:
                 if not connection.is_closed():
                     await transaction.rollback()
@@ -83,17 +149,14 @@ class PostgresStore:
                 await transaction.commit()
             except _GONE as error:
                 raise CommitUnknown(f"the connection ended during the commit ({error}): read by id first") from error
-            return value
+            return value, tx.touched
 
-    async def read(self, unit: Unit[T]) -> T:
+    async def _read_once(self, unit: Unit[T]) -> T:
         async with (
-            self._pool.acquire() as connection,
+            self._connection() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             return await unit(PostgresTx(connection))
-
-    async def close(self) -> None:
-        await self._pool.close()
 
 
 async def connect(url: str) -> PostgresStore:
@@ -107,7 +170,9 @@ async def connect(url: str) -> PostgresStore:
             max_cached_statement_lifetime=0,
             statement_cache_size=512,
             reset=_reset,
-            server_settings={"application_name": "homeward", "synchronous_commit": "on"},
+            timeout=CONNECT,
+            command_timeout=COMMAND,
+            server_settings=_SESSION,
         )
     except (OSError, asyncpg.PostgresError) as error:
         raise StoreError(f"PostgreSQL cannot be reached: {error}. Check DATABASE_URL and that it runs.") from error

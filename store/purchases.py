@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Text, and_, bindparam, case, cast, delete, func, literal, or_, select, update
 
-from store.schema import documents, labels, mentions, money, outbox, parcels, purchases, returns
+from store.schema import dispatches, documents, labels, mentions, money, outbox, parcels, purchases, returns
 from store.statement import statement
 from store.unit import Row, Tx
 
@@ -47,6 +47,7 @@ _DUE = statement(
         or_(
             and_(purchases.c.state == "PLANNED", purchases.c.next_us <= bindparam("real_now")),
             and_(purchases.c.state == "UNKNOWN", purchases.c.next_us <= bindparam("real_now")),
+            and_(purchases.c.state == "REFUND_PENDING", purchases.c.next_us <= bindparam("real_now")),
             and_(purchases.c.state == "SENDING", purchases.c.lease_us < bindparam("real_now")),
         )
     )
@@ -99,6 +100,12 @@ _LABELS = statement(
     select(labels)
     .where(labels.c.purchase_id == bindparam("purchase_id"))
     .order_by(case((labels.c.state == "live", 0), else_=1), labels.c.id)
+)
+_NUMBERS_BOUGHT = statement(
+    select(labels.c.number)
+    .join(purchases, purchases.c.id == labels.c.purchase_id)
+    .where(purchases.c.subject == bindparam("subject"))
+    .order_by(labels.c.id)
 )
 _LABEL_BY_NUMBER = statement(
     select(labels).where(labels.c.carrier == bindparam("carrier"), labels.c.number == bindparam("number"))
@@ -200,6 +207,29 @@ _OPEN = statement(
     .order_by(purchases.c.created_us)
     .limit(bindparam("limit"))
 )
+_REFUNDS = statement(
+    select(purchases)
+    .where(purchases.c.state == "REFUND_PENDING")
+    .order_by(purchases.c.created_us)
+    .limit(bindparam("limit"))
+)
+_STRAYS = statement(
+    select(labels.c.id, labels.c.carrier, labels.c.number, purchases.c.subject, parcels.c.id.label("parcel_id"))
+    .join(purchases, purchases.c.id == labels.c.purchase_id)
+    .join(parcels, and_(parcels.c.carrier == labels.c.carrier, parcels.c.number == labels.c.number))
+    .outerjoin(returns, returns.c.parcel_id == parcels.c.id)
+    .where(
+        or_(labels.c.state == "voiding", labels.c.state == "voided", labels.c.state == "voided_here"),
+        purchases.c.subject.like("return:%"),
+        parcels.c.moved_us.is_not(None),
+        parcels.c.status != "unknown",
+        parcels.c.status != "label_created",
+        parcels.c.status != "voided",
+        returns.c.id.is_(None),
+    )
+    .order_by(labels.c.id)
+    .limit(bindparam("limit"))
+)
 _ODD_LABELS = statement(
     select(labels, purchases.c.subject)
     .join(purchases, purchases.c.id == labels.c.purchase_id)
@@ -291,6 +321,19 @@ _PURGE_ENDED = statement(
         )
     )
 )
+_PURGE_DISPATCHED = statement(  # what left because of a return ends with it
+    delete(documents).where(
+        documents.c.label_id.in_(
+            select(labels.c.id)
+            .join(purchases, purchases.c.id == labels.c.purchase_id)
+            .join(
+                dispatches, purchases.c.subject == dispatches.c.kind + literal(":", Text) + cast(dispatches.c.id, Text)
+            )
+            .join(returns, returns.c.id == dispatches.c.return_id)
+            .where(returns.c.state == bindparam("state"), returns.c.updated_us < bindparam("before"))
+        )
+    )
+)
 
 
 async def add_purchase(tx: Tx, values: dict[str, Any]) -> None:
@@ -339,6 +382,11 @@ async def add_label(tx: Tx, values: dict[str, Any]) -> Row:
 async def add_document(tx: Tx, label_id: int, *, format: str, sealed: bytes, digest: str, size: int) -> None:
     """A label's document. The first bytes kept for a format are kept for good."""
     await tx.run(_DOCUMENT, label_id_=label_id, format_=format, sealed_=sealed, digest_=digest, size_=size)
+
+
+async def numbers_bought(tx: Tx, subject: str) -> list[str]:
+    """The numbers of every label that was bought for a subject, void ones too."""
+    return [row["number"] for row in await tx.all(_NUMBERS_BOUGHT, subject=subject)]
 
 
 async def labels_of(tx: Tx, purchase_id: str) -> Sequence[Row]:
@@ -447,6 +495,16 @@ async def open_purchases(tx: Tx, limit: int) -> Sequence[Row]:
     return await tx.all(_OPEN, limit=limit)
 
 
+async def pending_refunds(tx: Tx, limit: int) -> Sequence[Row]:
+    """Voids whose price was asked back and is not decided."""
+    return await tx.all(_REFUNDS, limit=limit)
+
+
+async def strays(tx: Tx, limit: int) -> Sequence[Row]:
+    """Void labels of returns with which a parcel travels after all, and that parcel, which is no return's."""
+    return await tx.all(_STRAYS, limit=limit)
+
+
 async def odd_labels(tx: Tx, limit: int) -> Sequence[Row]:
     """Labels that are neither live nor void, with the subject they were bought for."""
     return await tx.all(_ODD_LABELS, limit=limit)
@@ -482,4 +540,4 @@ async def purge_void_documents(tx: Tx, before_us: int) -> int:
 
 async def purge_documents_of_returns(tx: Tx, state: str, before_us: int) -> int:
     """Drop the label documents of returns that have been in this state since before then."""
-    return await tx.run(_PURGE_ENDED, state=state, before=before_us)
+    return sum([await tx.run(purge, state=state, before=before_us) for purge in (_PURGE_ENDED, _PURGE_DISPATCHED)])

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, case, cast, func, select, update
+from sqlalchemy import BigInteger, and_, bindparam, case, cast, func, literal_column, select, update
 
 from store.schema import orders, outbox, parcels, return_orders, returns
 from store.statement import statement
 from store.unit import Row, Tx
 
-_COLUMNS = ("merchant", "number", "state", "return", "sealed", "created_us", "updated_us")
+_COLUMNS = ("merchant", "number", "state", "return", "sealed", "created_us", "updated_us", "review_us")
 
 _ADD = statement(
     lambda insert: (
@@ -30,13 +30,20 @@ _CHANGE = statement(
         | {"parcel_id": bindparam("to_parcel"), "updated_us": bindparam("to_updated")}
     )
 )
+_SET_REVIEW = statement(update(returns).where(returns.c.id == bindparam("of")).values(review_us=bindparam("to_review")))
+_DUE = statement(
+    select(returns.c.id)
+    .where(returns.c.review_us <= bindparam("now"))
+    .order_by(returns.c.review_us, returns.c.id)
+    .limit(bindparam("limit"))
+)
 _JOIN = statement(
     lambda insert: insert(return_orders).values(
         return_id=bindparam("return_id"), order_id=bindparam("order_id"), items=bindparam("items")
     )
 )
 _ORDERS = statement(
-    select(orders.c.id, orders.c.number, return_orders.c["items"])
+    select(orders.c.id, orders.c.number, orders.c.order, return_orders.c["items"])
     .join(orders, orders.c.id == return_orders.c.order_id)
     .where(return_orders.c.return_id == bindparam("return_id"))
     .order_by(orders.c.id)
@@ -44,7 +51,7 @@ _ORDERS = statement(
 _OF_ORDER = statement(
     select(
         returns.c.id, returns.c.number, returns.c.state, returns.c.parcel_id, returns.c.created_us,
-        return_orders.c["items"],
+        returns.c["return"], return_orders.c["items"],
     )
     .join(returns, returns.c.id == return_orders.c.return_id)
     .where(return_orders.c.order_id == bindparam("order_id"))
@@ -55,14 +62,23 @@ _PARCEL_ID = case(
     (outbox.c.type == "parcel.status_changed", cast(func.substr(outbox.c.subject, len("parcel:") + 1), BigInteger)),
     else_=None,
 )
-_MOVED = statement(
-    select(outbox.c.id, returns.c.parcel_id)
-    .join(returns, returns.c.parcel_id == _PARCEL_ID)
-    .where(outbox.c.id > bindparam("after"))
+_UNFOLLOWED = statement(
+    select(outbox.c.id, returns.c.parcel_id, parcels.c.id.label("home_id"))
+    .outerjoin(returns, returns.c.parcel_id == _PARCEL_ID)
+    .outerjoin(
+        parcels,
+        and_(
+            parcels.c.id == _PARCEL_ID,
+            parcels.c.leg == literal_column("'back'"),
+            parcels.c.status == literal_column("'delivered'"),
+            parcels.c.purpose != literal_column("'return'"),
+        ),
+    )
+    .where(outbox.c.followed_us.is_(None), outbox.c.type == literal_column("'parcel.status_changed'"))
     .order_by(outbox.c.id)
     .limit(bindparam("limit"))
 )
-_NEWEST = statement(select(func.max(outbox.c.id).label("id")))
+_FOLLOWED = statement(update(outbox).where(outbox.c.id == bindparam("of")).values(followed_us=bindparam("at")))
 _NOTICES = statement(
     select(outbox.c.sequence, outbox.c.at_us, outbox.c.data)
     .where(
@@ -77,7 +93,7 @@ _PARCEL = statement(select(parcels).where(parcels.c.id == bindparam("id")))
 
 async def add_return(tx: Tx, values: dict[str, Any]) -> bool:
     """A new return; False when its number is there already. `values` are the row's columns by name."""
-    return bool(await tx.run(_ADD, **{f"{name}_": values[name] for name in _COLUMNS}))
+    return bool(await tx.run(_ADD, **{f"{name}_": values.get(name) for name in _COLUMNS}))
 
 
 async def join_order(tx: Tx, return_id: int, order_id: int, items: str) -> None:
@@ -107,6 +123,17 @@ async def change_return(
 ) -> None:
     """Replace a return's state, its JSON and its parcel."""
     await tx.run(_CHANGE, of=return_id, to_state=state, to_return=about, to_parcel=parcel_id, to_updated=updated_us)
+    tx.touch(f"return:{return_id}")
+
+
+async def set_review(tx: Tx, return_id: int, review_us: int | None) -> None:
+    """When a return is looked at again; None: only when something happens."""
+    await tx.run(_SET_REVIEW, of=return_id, to_review=review_us)
+
+
+async def due_returns(tx: Tx, now_us: int, limit: int) -> list[int]:
+    """Returns whose time has come: too long silent, too long in the warehouse, a label that nobody used."""
+    return [row["id"] for row in await tx.all(_DUE, now=now_us, limit=limit)]
 
 
 async def orders_of(tx: Tx, return_id: int) -> Sequence[Row]:
@@ -123,14 +150,14 @@ async def parcel_of(tx: Tx, parcel_id: int | None) -> Row | None:
     return await tx.one(_PARCEL, id=parcel_id) if parcel_id is not None else None
 
 
-async def moved_since(tx: Tx, after: int, limit: int) -> Sequence[Row]:
-    """Which returns' parcels changed their status in outbox rows after this one: `id` of the row and `parcel_id`."""
-    return await tx.all(_MOVED, after=after, limit=limit)
+async def unfollowed(tx: Tx, limit: int) -> Sequence[Row]:
+    """Changes of parcels' status that nobody has looked at: `id`; `parcel_id` where the parcel is a return's, and
+    `home_id` where it is another one that is at the warehouse again."""
+    return await tx.all(_UNFOLLOWED, limit=limit)
 
 
-async def newest_notice(tx: Tx) -> int:
-    row = await tx.one(_NEWEST)
-    return int(row["id"] or 0) if row else 0
+async def mark_followed(tx: Tx, ids: Sequence[int], at_us: int) -> None:
+    await tx.many(_FOLLOWED, [{"of": id, "at": at_us} for id in ids])
 
 
 async def notices_after(tx: Tx, parcel_id: int, sequence: int) -> Sequence[Row]:

@@ -61,6 +61,7 @@ payloads = Table(
     _number("status", 200),
     _us("received_us"),
     _us("read_us", nullable=True),  # null: kept but not read yet
+    _us("lease_us", nullable=True),  # real time: somebody reads it until then
     _number("tries"),
     _text("error", ""),  # why it could not be read
     _number("late"),  # a push: seconds between the time its carrier states and its coming, when that is too many
@@ -100,6 +101,7 @@ parcels = Table(
     # when to look again
     _us("checked_us", nullable=True),
     _us("next_poll_us", nullable=True),
+    _us("stale_us", nullable=True),  # from then on it is older news than promised, unless its carrier was asked
     _us("review_us", nullable=True),
     # who is polling it (real time)
     _us("lease_us", nullable=True),
@@ -204,9 +206,11 @@ returns = Table(
     _us("created_us"),
     _us("updated_us"),
     _number("version"),
+    _us("review_us", nullable=True),  # story time: when it has waited too long, is lost, or its label ends
     UniqueConstraint("number"),
 )
 Index("ix_returns_parcel_id", returns.c.parcel_id)
+Index("ix_returns_review_us", returns.c.review_us)
 
 return_orders = Table(
     "return_orders",
@@ -216,6 +220,70 @@ return_orders = Table(
     _text("items", "[]"),
 )
 Index("ix_return_orders_order_id", return_orders.c.order_id)
+
+dispatches = Table(  # what leaves the warehouse because of a return: rejected goods, replacements
+    "dispatches",
+    metadata,
+    _id(),
+    Column("return_id", _Id, ForeignKey("returns.id", ondelete="CASCADE"), nullable=False),
+    _text("name"),  # once per return: "resend", "exchange/3"
+    _text("kind"),  # resend | exchange
+    _text("loads"),  # JSON: of which order, which items
+    _text("payer"),  # shop | customer
+    Column("parcel_id", _Id, ForeignKey("parcels.id"), nullable=True),
+    _text("why", ""),  # why there is no label
+    _us("next_us", nullable=True),  # real time: when its label is planned; null: it was, or it cannot be
+    _us("created_us"),
+    UniqueConstraint("return_id", "name"),
+)
+Index("ix_dispatches_next_us", dispatches.c.next_us)
+
+homecomings = Table(  # undeliverable parcels that the warehouse has again
+    "homecomings",
+    metadata,
+    Column("parcel_id", _Id, ForeignKey("parcels.id", ondelete="CASCADE"), primary_key=True),
+    _us("received_us"),
+    _text("teller"),  # scan | warehouse
+    _text("settlement"),  # JSON: reason, lines of money
+)
+
+unidentified = Table(  # numbers (and boxes without one) that nobody registered, until somebody knows whose they are
+    "unidentified",
+    metadata,
+    _id(),
+    _text("carrier", ""),  # empty: nobody knows
+    Column("number", Text, nullable=True),  # null: a box without one
+    _text("source"),  # push | told | keyed
+    _text("state", "new"),  # new | open | elsewhere | known | matched | dismissed
+    _text("merchant", ""),
+    _text("order_number", ""),  # as it stands on the box
+    _text("name_mark", ""),  # keyed hash of the name on the box
+    Column("note", LargeBinary, nullable=True),  # sealed: what whoever keyed it in wrote
+    _text("told_by", ""),  # the parcel whose carrier told this number: "carrier number"
+    _text("clue", "{}"),  # JSON: what is known of it
+    _text("candidates", "[]"),  # JSON: the best ones, each with its score and reasons
+    _text("outcome", "{}"),  # JSON: whose it is, or why it is nobody's
+    _text("decided_by", ""),
+    _us("created_us"),
+    _us("updated_us"),
+    _us("due_us", nullable=True),  # story time: when it is judged
+    _us("asked_us", nullable=True),  # the carrier was asked about it, once
+    UniqueConstraint("carrier", "number"),
+)
+Index("ix_unidentified_due", unidentified.c.due_us)
+Index("ix_unidentified_state", unidentified.c.state, unidentified.c.id)
+
+parcel_links = Table(  # a parcel that travels home under a number of its own, and the parcel that it is
+    "parcel_links",
+    metadata,
+    Column("further_id", _Id, ForeignKey("parcels.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("parcel_id", _Id, ForeignKey("parcels.id", ondelete="CASCADE"), nullable=False),
+    _us("since_us"),
+    _text("by"),  # "score", or who confirmed it
+    _text("score", ""),
+    _text("because", "[]"),  # JSON: a sentence for each reason
+)
+Index("ix_parcel_links_parcel_id", parcel_links.c.parcel_id)
 
 # --------------------------------------------------------------------------------------------------- what costs money
 
@@ -271,18 +339,35 @@ labels = Table(
 Index("ix_labels_state", labels.c.state, labels.c.since_us)
 Index("ix_labels_purchase_id", labels.c.purchase_id)
 
-money = Table(  # what a label cost and brought back, line by line; never changed
+cases = Table(  # a parcel's way back to the warehouse: what was concluded, and what we did about it
+    "cases",
+    metadata,
+    Column("parcel_id", _Id, ForeignKey("parcels.id", ondelete="CASCADE"), primary_key=True),
+    _text("state", ""),  # as concluded: expected ... cancelled; empty: the evidence for it is gone
+    _text("step", ""),  # what we did: asking | requested | left_to_carrier
+    _us("acted_us", nullable=True),  # story time
+    _text("why", ""),
+    _text("purchase_id", ""),
+    _us("withdrawn_us", nullable=True),  # story time: the order to bring it back is no longer in force
+    _us("next_us", nullable=True),  # real time: when somebody sees what is to be done
+    _number("tries"),
+)
+Index("ix_cases_next", cases.c.next_us)
+
+money = Table(  # what a label or a way home cost and brought back, line by line; never changed
     "money",
     metadata,
     _id(),
-    Column("label_id", _Id, ForeignKey("labels.id"), nullable=False),
-    _text("name"),  # said once per label: "price", "refund", "surcharge/..."
+    Column("label_id", _Id, ForeignKey("labels.id"), nullable=True),
+    Column("case_id", _Id, ForeignKey("cases.parcel_id", ondelete="CASCADE"), nullable=True),
+    _text("name"),  # said once per label or case: "price", "refund", "intercept", "surcharge/..."
     _text("kind"),  # price | surcharge | refund
     _text("amount", ""),  # empty: the carrier did not say
     _text("currency", ""),
     _text("note", ""),
     _us("at_us"),  # story time
     UniqueConstraint("label_id", "name"),
+    UniqueConstraint("case_id", "name"),
 )
 
 documents = Table(
@@ -294,6 +379,62 @@ documents = Table(
     _text("digest"),  # sha256 of the plain bytes
     _number("size"),
 )
+
+# ----------------------------------------------------------------------------------- papers, and how they change hands
+
+carrier_answers = Table(  # what a carrier said of an address, kept for a day so that its quota is not spent twice
+    "carrier_answers",
+    metadata,
+    Column("mark", Text, primary_key=True),  # keyed hash of the question
+    Column("sealed", LargeBinary, nullable=False),
+    _us("until_us"),  # real time
+)
+Index("ix_carrier_answers_until", carrier_answers.c.until_us)
+
+mails = Table(
+    "mails",
+    metadata,
+    _id(),
+    _text("subject"),  # "return:12"
+    _text("name"),  # said once per subject: label, recipient's mark, which time
+    _text("state"),  # due | sending | sent | failed | erased
+    _text("message_id"),
+    _text("to_mark"),  # keyed hash of the address
+    _text("number"),  # the label's
+    _text("language"),
+    Column("sealed", LargeBinary, nullable=True),  # sender, recipient and the whole message; gone once it was sent
+    _number("tries"),
+    _us("next_us", nullable=True),  # real time: when it is due, or when its sender's lease ends
+    _text("detail", ""),  # the mail server's words when it was not taken
+    _us("created_us"),  # story time
+    _us("sent_us", nullable=True),  # story time
+    UniqueConstraint("subject", "name"),
+)
+Index("ix_mails_due", mails.c.next_us)
+
+pickups = Table(
+    "pickups",
+    metadata,
+    _id(),
+    Column("return_id", _Id, ForeignKey("returns.id", ondelete="CASCADE"), nullable=False),
+    _text("day"),  # YYYY-MM-DD where it is collected
+    _text("state"),  # wanted | booked | dispatched | done | not_done | refused | cancelling | cancelled
+    _text("carrier"),
+    _text("window"),  # HH:MM-HH:MM there
+    Column("sealed", LargeBinary, nullable=True),  # the whole request, with the address
+    _text("confirmation", ""),
+    _text("price", ""),
+    _text("currency", ""),
+    _text("words", ""),  # the carrier's
+    _number("tries"),
+    _us("next_us", nullable=True),  # real time: when somebody is to take it up
+    _us("checked_us", nullable=True),  # story time: when the carrier was last asked about it
+    _us("created_us"),
+    _us("updated_us"),
+    _number("version"),
+    UniqueConstraint("return_id", "day"),
+)
+Index("ix_pickups_due", pickups.c.next_us)
 
 # ------------------------------------------------------------------------------------------------------ what we tell
 
@@ -310,6 +451,7 @@ outbox = Table(
     _text("data"),  # JSON: the full state
     _us("spread_us", nullable=True),  # deliveries made from it
     _us("alerted_us", nullable=True),  # looked at for alerts
+    _us("followed_us", nullable=True),  # a parcel's change of status: its return has followed
     UniqueConstraint("subject", "name"),
     UniqueConstraint("notice_id"),
 )
@@ -324,6 +466,13 @@ Index(
     outbox.c.id,
     sqlite_where=text("alerted_us IS NULL"),
     postgresql_where=text("alerted_us IS NULL"),
+)
+
+Index(
+    "ix_outbox_unfollowed",
+    outbox.c.id,
+    sqlite_where=text("followed_us IS NULL AND type = 'parcel.status_changed'"),
+    postgresql_where=text("followed_us IS NULL AND type = 'parcel.status_changed'"),
 )
 
 sequences = Table(  # how many notices a subject has; its row is the lock that keeps them in order
@@ -347,6 +496,7 @@ endpoints = Table(
     _us("old_until_us", nullable=True),
     _us("failing_us", nullable=True),  # nothing arrived since
     _us("probe_us", nullable=True),  # while it is paused: when one notice is tried
+    _text("alerts", "{}"),  # JSON: which alerts it hears, by severity, merchants and carriers; empty: every one
     UniqueConstraint("url"),
 )
 
@@ -402,6 +552,37 @@ alerts = Table(
 Index("ix_alerts_open", alerts.c.cleared_us, alerts.c.id)
 Index("ix_alerts_subject", alerts.c.subject)
 
+tellings = Table(  # what a channel is told of an alert, or a day's digest: each outbox row once
+    "tellings",
+    metadata,
+    _id(),
+    _text("channel"),
+    Column("outbox_id", _Id, ForeignKey("outbox.id", ondelete="CASCADE"), nullable=False),
+    _text("subject"),
+    _text("what"),  # raised | cleared | digest
+    _text("state"),  # due | held (muted now) | done | muted (over before anybody wanted to hear it)
+    _number("tries"),
+    _us("next_us", nullable=True),  # real time
+    _us("done_us", nullable=True),
+    _text("detail", ""),  # why the last try failed
+    UniqueConstraint("channel", "outbox_id"),
+)
+Index("ix_tellings_due", tellings.c.channel, tellings.c.state, tellings.c.next_us)
+Index("ix_tellings_subject", tellings.c.subject, tellings.c.channel)
+Index("ix_tellings_outbox_id", tellings.c.outbox_id)
+
+mutes = Table(  # alerts that nobody wants to hear of for a while, by a pattern of their keys
+    "mutes",
+    metadata,
+    _id(),
+    _text("pattern"),
+    _us("until_us"),  # story time
+    _text("by", ""),
+    _text("why", ""),
+    _us("created_us"),
+    _us("lifted_us", nullable=True),
+)
+
 # --------------------------------------------------------------------------------------------------------- who may ask
 
 api_keys = Table(
@@ -449,4 +630,24 @@ settings = Table(  # small facts about this installation: its schema's make, the
     metadata,
     Column("name", Text, primary_key=True),
     _text("value"),
+)
+
+# ------------------------------------------------------------------------------------------------------- many machines
+
+machines = Table(  # the processes of this installation, on PostgreSQL; real time
+    "machines",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _text("role"),  # web | work | serve
+    _us("started_us"),
+    _us("seen_us"),
+)
+
+leases = Table(  # what only one process does at a time; real time
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _text("holder"),  # a machine's id
+    _us("until_us"),
+    _number("fence"),
 )

@@ -1,6 +1,5 @@
 """What is sealed at rest: AES-256-GCM for fields and documents, keyed marks for finding what must not be read."""
 
-import hashlib
 import hmac
 import os
 
@@ -47,7 +46,7 @@ class Sealer:
 
     def mark(self, text: str) -> str:
         """A keyed hash (HMAC-SHA256, hex): the same text gives the same mark; nobody without the key can make it."""
-        return hmac.new(self._marking, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._marking, text.encode(), "sha256").hex()
 
 
 def _derive(key: bytes, use: bytes) -> bytes:

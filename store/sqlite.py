@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
 from store.statement import Statement
-from store.unit import CommitUnknown, Locked, Row, StoreError, Suspended, Unit
+from store.unit import Changed, CommitUnknown, Locked, Row, StoreError, Suspended, Unit, unheard
 
 T = TypeVar("T")
 
@@ -42,10 +42,14 @@ _READER = ("PRAGMA query_only=ON", "PRAGMA busy_timeout=5000")
 class SqliteTx:
     """The transaction a unit sees. Its awaits never suspend: the driver answers at once."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "touched")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.touched: set[str] = set()
+
+    def touch(self, subject: str) -> None:
+        self.touched.add(subject)
 
     async def all(self, statement: Statement, **params: Any) -> Sequence[Row]:
         compiled = statement.sqlite
@@ -88,10 +92,14 @@ class _Waiting:
     unit: Unit[Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    changed: Changed
     value: Any = None
     error: BaseException | None = None
+    touched: frozenset[str] = frozenset()
 
     def resolve(self) -> None:
+        if self.touched and self.error is None:
+            self.changed(self.touched)
         if self.future.done():  # the caller was cancelled meanwhile
             return
         if self.error is not None:
@@ -109,10 +117,12 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path = path
+        self.changed: Changed = unheard
         self._lock: int | None = None
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._emptying = threading.Event()
+        self._commits = 0
         if sqlite3.sqlite_version_info < OLDEST:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed")
         if writes:
@@ -129,11 +139,15 @@ class SqliteStore:
 
     # ------------------------------------------------------------------------------------------------- for callers
 
+    @property
+    def commits(self) -> int | None:
+        return None if self._thread is None else self._commits  # without the lock somebody else commits
+
     async def write(self, unit: Unit[T]) -> T:
         if self._thread is None:
             raise StoreError(f"{self.path} was opened for reading only, or is closed")
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(unit, loop, loop.create_future())
+        waiting = _Waiting(unit, loop, loop.create_future(), self.changed)
         self._queue.put(waiting)
         return cast(T, await waiting.future)
 
@@ -222,14 +236,17 @@ class SqliteStore:
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             self._undo(batch, error)
+        self._commits += 1
 
     def _run(self, waiting: _Waiting, tx: SqliteTx) -> None:
         """One unit in its savepoint. Whatever it raises is its caller's; raises _Lost when SQLite undid everything."""
         waiting.value = waiting.error = None
+        tx.touched = set()
         try:
             self._writer.execute("SAVEPOINT unit")
             try:
                 waiting.value = drive(waiting.unit, tx)
+                waiting.touched = frozenset(tx.touched)
             except BaseException as error:
                 waiting.error = error
                 self._writer.execute("ROLLBACK TO unit")

@@ -1,6 +1,6 @@
 """What a store is to every other room: units of work that are read or written as one transaction."""
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from store.statement import Statement
@@ -33,12 +33,29 @@ class Tx(Protocol):
     async def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run it once for each row of parameters."""
 
+    def touch(self, subject: str) -> None:
+        """What is told of this subject ("parcel:7") changes: `Store.changed` hears it once the unit is kept."""
+
 
 Unit: TypeAlias = Callable[[Tx], Coroutine[Any, Any, T]]
+Changed: TypeAlias = Callable[[Collection[str]], None]
+
+
+def unheard(subjects: Collection[str]) -> None:
+    """Nobody wants to know what changed."""
 
 
 class Store(Protocol):
-    """A database. A unit is one transaction: all of it or nothing; it may be run again after a conflict."""
+    """A database. A unit is one transaction: all of it or nothing; it may be run again after a conflict.
+
+    `changed` is called with the subjects that a unit touched, after it was kept. It must be quick and never raise.
+    """
+
+    changed: Changed
+
+    @property
+    def commits(self) -> int | None:
+        """A number that every commit changes before its caller hears of it; None where the store cannot say."""
 
     async def write(self, unit: Unit[T]) -> T:
         """Run the unit; return what it returned, once that is durable. What it raises undoes it and is raised here."""

@@ -1,5 +1,6 @@
 """Alembic at work. Imported by store/migrate.py only when there is something to upgrade: it is slow to import."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from store.sqlite import take_lock
 
+TRIES = 30
 ONE_AT_A_TIME = 4_066_227  # the advisory lock of whoever upgrades a PostgreSQL database; any number that is ours
 
 
@@ -33,10 +36,18 @@ async def upgrade_postgres(url: str) -> None:
     """Bring a PostgreSQL database to the newest schema; whoever comes second waits, and then has nothing to do."""
     engine = create_async_engine(url, poolclass=NullPool)
     try:
-        async with engine.begin() as connection:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
-            await connection.execute(text("SET LOCAL lock_timeout = '2s'"))
-            await connection.run_sync(upgrade)
+        for again in range(TRIES - 1, -1, -1):
+            try:
+                async with engine.begin() as connection:
+                    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ONE_AT_A_TIME})
+                    await connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+                    await connection.run_sync(upgrade)
+                return
+            except DBAPIError as error:
+                # traffic was in the way of a lock: let it pass, and come again, rather than stop it
+                if not again or "LockNotAvailable" not in str(error):
+                    raise
+            await asyncio.sleep(1.0)
     finally:
         await engine.dispose()
 
