@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test check format conformance bench bench-peers soak lock clean
+.PHONY: help setup browser run test check format conformance bench bench-peers soak audit sbom lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,14 @@ bench-peers: setup ## compare with karrio's parser, installed beside it in a thr
 
 soak: setup ## run every proof for MINUTES (default 10)
 	$(BIN)/python -m proof all --minutes $(MINUTES)
+
+audit: setup ## look for known weaknesses in what is locked (needs the advisories: says so where it cannot reach them)
+	@$(BIN)/python tools/audit.py
+
+sbom: setup ## write the bill of materials (CycloneDX) to build/sbom.json
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements requirements.txt --output-format JSON --output-file build/sbom.json
+	@echo "build/sbom.json: $$($(BIN)/python -c 'import json; print(len(json.load(open("build/sbom.json"))["components"]))') components"
 
 lock: setup ## resolve the dependencies anew (versions and hashes, no index address)
 	@for f in requirements requirements-dev requirements-setup; do \

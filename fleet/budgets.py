@@ -1,9 +1,10 @@
-"""How many calls a carrier's credential may make: per API, in this process. Real time."""
+"""How many calls a carrier's credential may make: per API. Real time."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from aiolimiter import AsyncLimiter
 
@@ -19,6 +20,30 @@ class Rate:
 
     calls: float
     seconds: float
+
+
+class Spending(Protocol):
+    """What a budget is to whoever calls carriers and shows figures; in this process, or shared by several."""
+
+    @property
+    def rates(self) -> Mapping[str, Rate]:
+        """What each API allows."""
+
+    @property
+    def counts(self) -> Counter[tuple[str, str]]:
+        """Calls by API and outcome."""
+
+    async def take(self, api: str) -> None:
+        """Return when one call may be made. Raises Busy when the wait would be too long."""
+
+    def hold(self, api: str, seconds: float) -> None:
+        """Nobody calls this API for that long."""
+
+    def met(self, api: str, outcome: str) -> None:
+        """A call was made, and this came of it."""
+
+    def left(self, api: str, most: int) -> int:
+        """How many calls could be made right now, at most `most`."""
 
 
 @dataclass(slots=True)

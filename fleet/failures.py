@@ -1,8 +1,10 @@
 """How often a look-up may fail before it is no longer answered: per number asked for, per client network, and in all.
 
-Kept in memory and lost at a restart: it slows guessing, it decides nothing. Real time only (`time.monotonic`).
+Kept in memory and lost at a restart: it slows guessing, it decides nothing. Real time only (`time.monotonic`). Several
+processes tell each other of each failure, so that guessing at many doors is counted as guessing at one.
 """
 
+import hashlib
 import ipaddress
 import time
 from collections.abc import Callable
@@ -34,8 +36,11 @@ class Limits:
 class Failures:
     """Counts failed look-ups and says who may still ask. A lock is never told: it looks as if nothing was found."""
 
-    def __init__(self, limits: Limits | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._limits, self._monotonic = limits or Limits(), monotonic
+    def __init__(
+        self, limits: Limits | None = None, monotonic: Callable[[], float] = time.monotonic, salt: bytes = b""
+    ) -> None:
+        self._limits, self._monotonic, self._salt = limits or Limits(), monotonic, salt
+        self.tell: Callable[[str, str], None] = lambda number, network: None
         self._numbers: TTLCache[str, _Count] = TTLCache(KEPT, 24 * HOUR, monotonic)
         self._networks: TTLCache[str, _Count] = TTLCache(KEPT, HOUR, monotonic)
         self._all = _Count()
@@ -45,14 +50,20 @@ class Failures:
         now = self._monotonic()
         if weak and self.alarmed:
             return False
-        count = self._numbers.get(number)
+        count = self._numbers.get(self._mark(number))
         if count and count.until > now:
             return False
-        crowd = self._networks.get(network)
+        crowd = self._networks.get(self._mark(network))
         return not crowd or crowd.failed < self._limits.per_network
 
     def failed(self, number: str, network: str) -> None:
         """One more look-up that found nothing or proved nothing. A number's lock doubles with each further one."""
+        marks = self._mark(number), self._mark(network)
+        self.heard(*marks)
+        self.tell(*marks)
+
+    def heard(self, number: str, network: str) -> None:
+        """The same, here or at another process's door; both by their marks."""
         now = self._monotonic()
         count = self._numbers.get(number) or _Count()
         count.failed += 1
@@ -66,6 +77,10 @@ class Failures:
         if self._all.until <= now:
             self._all = _Count(until=now + HOUR)
         self._all.failed += 1
+
+    def _mark(self, text: str) -> str:
+        """What stands for a number or a network where processes tell each other."""
+        return hashlib.blake2b(text.encode("utf-8", "replace"), key=self._salt, digest_size=12).hexdigest()
 
     @property
     def alarmed(self) -> bool:
