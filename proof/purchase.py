@@ -44,12 +44,12 @@ MOST_OPEN = 30
 """New purchases are asked for only while so few are open: a slow machine has fewer, not a backlog."""
 
 
-def _no_bug() -> None:
+def no_bug() -> None:
     return None
 
 
 async def run(
-    *, kills: int = 0, seed: int = 0, plant: Callable[[], None] = _no_bug, seconds: float = STUCK_SECONDS, **_: object
+    *, kills: int = 0, seed: int = 0, plant: Callable[[], None] = no_bug, seconds: float = STUCK_SECONDS, **_: object
 ) -> dict[str, Any]:
     """Counts, and whether the promise held. `plant` puts a bug into the buyer's processes: in tests only."""
     nursery = Nursery({"street": open_shop, "buyer": buyer(plant)})
@@ -70,7 +70,7 @@ async def _run(nursery: Nursery, folder: Path, kills: int, seed: int, seconds: f
     await nursery.start(
         "street", folder=str(folder), seed=seed, deadline=deadline, quiet=quiet, index_lag=quiet * INDEX_LAG
     )
-    street = await _address(folder)
+    street = await address_of(folder)
     killed, wishes = await _hunt(nursery, folder, url, street, kills, random.Random(seed))
     async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
         await http.get("/rig/calm")
@@ -99,7 +99,7 @@ async def _prove_replay(url: str) -> None:
     await store.close()
 
 
-async def _address(folder: Path) -> str:
+async def address_of(folder: Path) -> str:
     for _ in range(600):
         if (folder / "address").exists():
             return (folder / "address").read_text()
@@ -149,7 +149,7 @@ async def _hunt(
 
 async def _verdict(store: Store, folder: Path, wishes: int) -> dict[str, Any]:
     """Both books, line by line."""
-    ledger, sends = _lines(folder / "ledger.jsonl"), _lines(folder / "sends.jsonl")
+    ledger, sends = lines_of(folder / "ledger.jsonl"), lines_of(folder / "sends.jsonl")
     voided = {line["number"] for line in ledger if line["kind"] == "void"}
     ours = await store.read(_book)
     by_id = {entry["id"]: reference for reference, entry in ours.items()}
@@ -288,7 +288,7 @@ def _sent_though_bought(made: dict[str, list[datetime]], sends: list[dict[str, s
     ]
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def lines_of(path: Path) -> list[dict[str, Any]]:
     """A book of JSON lines; the last one may be torn by the kill that ended its writer."""
     lines = path.read_text().splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}")]

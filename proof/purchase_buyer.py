@@ -87,8 +87,8 @@ class Buyer:
     def __init__(self, store: Store, street: str, folder: Path) -> None:
         env = street_environment(street, "http://127.0.0.1:1")
         carriers: dict[str, Carrier] = {
-            "ups": ups.connect(ups.Settings.from_env(env), budget=Unlimited(), transport=_plain()),
-            "usps": usps.connect(usps.Settings.from_env(env), budget=Unlimited(), transport=_plain()),
+            "ups": ups.connect(ups.Settings.from_env(env), budget=Unlimited(), transport=plain_transport()),
+            "usps": usps.connect(usps.Settings.from_env(env), budget=Unlimited(), transport=plain_transport()),
         }
         self.till = Till(store, Sealer(KEY), carriers, Clock.real(), PACE, limits=NO_LIMITS)
         self.shelf, self.naive = shelf(), folder / "naive.jsonl"
@@ -196,7 +196,7 @@ def buyer(plant: Callable[[], None]) -> Callable[[dict[str, Any]], None]:
     return job
 
 
-def _plain() -> AiohttpTransport:
+def plain_transport() -> AiohttpTransport:
     """The transport that carriers are called through, without the certificates that loopback has no use for."""
     return AiohttpTransport(verify=False)
 
@@ -213,11 +213,11 @@ async def _live(args: dict[str, Any]) -> None:
             await carrier.aclose()
         await store.close()
         return
-    points.crash_point = _killer(args["point"], args["nth"])
+    points.crash_point = killer(args["point"], args["nth"])
     await life.live(args["first"], args["until"])
 
 
-def _killer(point: str, nth: int) -> Callable[[str], None]:
+def killer(point: str, nth: int) -> Callable[[str], None]:
     """Dies at the nth passing of the point, in the middle of whatever else goes on."""
     passed = 0
 

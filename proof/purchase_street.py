@@ -73,7 +73,7 @@ class Misfortune:
             case "500":
                 return web.Response(status=500, text="{}", content_type="application/json")
             case "reset":
-                return _reset(request)
+                return broken_off(request)
             case "slow":
                 await asyncio.sleep(self.deadline * 1.2)
         answer: web.StreamResponse = await handler(request)
@@ -112,7 +112,7 @@ class Misfortune:
                     status=429, text="{}", content_type="application/json", headers={"Retry-After": "0"}
                 )
             case "reset":
-                return _reset(request)
+                return broken_off(request)
             case "late":
                 await asyncio.sleep(self.dice.uniform(self.deadline, self.quiet / 2))
         answer: web.StreamResponse = await handler(request)
@@ -122,10 +122,10 @@ class Misfortune:
                 if doomed:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(doomed, signal.SIGKILL)
-                return _reset(request)
+                return broken_off(request)
             case "charged_never_answers":
                 await asyncio.sleep(self.deadline * 1.5)
-                return _reset(request)
+                return broken_off(request)
             case "charged_late":
                 await asyncio.sleep(self.deadline * self.dice.uniform(0.9, 1.5))
             case "charged_500":
@@ -157,7 +157,7 @@ class Misfortune:
         self.sends.flush()
 
 
-def _reset(request: web.Request) -> web.Response:
+def broken_off(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
     return web.Response()

@@ -15,7 +15,7 @@ from carriers.contract import Bought, Label, LabelFormat, PurchaseOutcome, Unkno
 from fleet.clocks import to_us
 from spending import points
 from spending.brakes import hundredths, is_stopped
-from spending.intents import VOID, Claim, Till, claim_of, move, real_us, say_unknown, state_of
+from spending.intents import LABEL, Claim, Till, claim_of, move, real_us, say_unknown, state_of
 from spending.machine import (
     PROVABLE,
     After,
@@ -67,8 +67,8 @@ async def buy(till: Till, purchase_id: str) -> State:
     if claim is None:
         return await state_of(till, purchase_id)
     points.crash_point("buy.after_intent")
-    if till.monotonic() - started > till.pace.scaled(till.pace.lease - till.pace.deadline):
-        return await _never_sent(till, claim)
+    if is_too_late(till, started):
+        return await never_sent(till, claim)
     return await send_and_settle(till, claim)
 
 
@@ -106,13 +106,18 @@ async def take_to_send(tx: Tx, till: Till, claim: Claim) -> Claim | None:
     lease = now + till.pace.scaled(till.pace.lease)
     if not await move(tx, till, claim, State.SENDING, taken.record, sends=taken.sends, sent=now, lease=lease):
         return None
-    if claim.intent.prepared.operation != VOID:
+    if claim.intent.prepared.operation == LABEL:
         wait = next_audit(till.pace, 0.0)
         await restart_audit(tx, claim.intent.id, None if wait is None else real_us(now + wait))
     return taken
 
 
-async def _never_sent(till: Till, claim: Claim) -> State:
+def is_too_late(till: Till, started: float) -> bool:
+    """Whether the lease could end during the send: then somebody else may look while it is under way."""
+    return till.monotonic() - started > till.pace.scaled(till.pace.lease - till.pace.deadline)
+
+
+async def never_sent(till: Till, claim: Claim) -> State:
     """The lease was nearly over before anything was sent: somebody else may do it."""
     record = replace(claim.record, why="the lease was nearly over before anything was sent")
     state = State.PLANNED if claim.sends == 1 else State.UNKNOWN
@@ -120,6 +125,11 @@ async def _never_sent(till: Till, claim: Claim) -> State:
 
 
 async def send_and_settle(till: Till, claim: Claim) -> State:
+    try:
+        till.note(claim)
+    except OSError as error:  # what could not be written down is not sent
+        log.error("journal not written", extra={"purchase": claim.intent.id, "error": type(error).__name__})
+        return await never_sent(till, claim)
     try:
         outcome = await send(till, claim)
     except asyncio.CancelledError:
@@ -161,14 +171,14 @@ async def conclude(till: Till, claim: Claim, after: After) -> State:
         if after.state in (State.UNKNOWN, State.NEEDS_HUMAN):
             await say_unknown(tx, till, claim, after.state, after.record)
         elif after.state is State.REJECTED and claim.state is not State.SENDING:
-            await _say_settled(tx, till, claim)
+            await say_settled(tx, till, claim)
         return after.state
 
     return await write_surely(till.store, unit)
 
 
-async def _say_settled(tx: Tx, till: Till, claim: Claim) -> None:
-    """It was unknown, and is known now: nothing was bought."""
+async def say_settled(tx: Tx, till: Till, claim: Claim) -> None:
+    """It was unknown, and is known now."""
     data = {**claim.intent.about, "purchase_id": claim.intent.id, "carrier": claim.intent.carrier}
     name = f"purchase/{claim.intent.id}/settled"
     await say(tx, subject=claim.intent.subject, name=name, type="ops.purchase_settled", at=till.clock.now(), data=data)

@@ -8,7 +8,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from uuid import uuid4
 
@@ -24,18 +24,24 @@ from store.outbox import say
 from store.purchases import add_purchase, find_purchase, lock_purchase, move_purchase, set_spend
 from store.sealing import Sealer
 
-VOID = "void"
+LABEL, VOID, INTERCEPT = "label", "void", "intercept"
+"""What is bought: a label, its end, a parcel turned round."""
 
 
 def _endless() -> int:
     return 1 << 62
 
 
+def _nowhere(claim: "Claim") -> None:
+    """No journal is kept: tests, and tools that buy nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Till:
     """What buying needs: where intents are kept, who sells, how long to wait and how much may be spent.
 
-    `real` is the clock of leases; `free` says how many bytes the disk has left.
+    `real` is the clock of leases; `free` says how many bytes the disk has left; `note` writes down, beside the
+    database, what is about to be sent.
     """
 
     store: Store
@@ -47,6 +53,7 @@ class Till:
     monotonic: Callable[[], float] = time.monotonic
     limits: Limits = field(default_factory=Limits)
     free: Callable[[], int] = _endless
+    note: "Callable[[Claim], None]" = _nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ def new_reference() -> str:
 
 
 async def plan(tx: Tx, till: Till, intent: Intent) -> None:
-    """Keep the intent with its exact bytes, in the transaction of whoever wants it. Raises Braked for a label.
+    """Keep the intent with its exact bytes, in the transaction of whoever wants it. Raises Braked for what costs.
 
     A void saves money: no brake holds it.
     """
@@ -95,7 +102,7 @@ async def plan(tx: Tx, till: Till, intent: Intent) -> None:
     prepared, now_us, real = intent.prepared, to_us(till.clock.now()), till.real()
     is_void = prepared.operation == VOID
     spend = 0 if is_void else await admit(tx, till, intent.subject, intent.caller)
-    audit = None if is_void else next_audit(till.pace, 0.0)
+    audit = next_audit(till.pace, 0.0) if prepared.operation == LABEL else None
     kept = {
         "operation": prepared.operation,
         "method": prepared.method,
@@ -211,6 +218,13 @@ async def move(
     return moved
 
 
+async def taken(tx: Tx, till: Till, claim: Claim, lease: float) -> Claim | None:
+    """The claim under a fence of our own, due for nobody else before the lease is over. None: somebody was first."""
+    if not await move(tx, till, claim, claim.state, sends=claim.sends, sent=claim.sent, next_at=lease):
+        return None
+    return replace(claim, fence=claim.fence + 1)
+
+
 async def say_unknown(tx: Tx, till: Till, claim: Claim, state: State, record: Record) -> None:
     """Ops hear once that a purchase is unknown, and once that it needs a person."""
     await say(
@@ -221,6 +235,7 @@ async def say_unknown(tx: Tx, till: Till, claim: Claim, state: State, record: Re
         at=till.clock.now(),
         data={
             **claim.intent.about,
+            "operation": claim.intent.prepared.operation,
             "purchase_id": claim.intent.id,
             "carrier": claim.intent.carrier,
             "reference": claim.intent.prepared.reference,

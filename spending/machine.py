@@ -21,6 +21,7 @@ class State(StrEnum):
     NEEDS_HUMAN = "NEEDS_HUMAN"  # no more looking and sending by itself
     CANCELLED = "CANCELLED"  # given up before anything reached the carrier
     VOIDED = "VOIDED"  # of a void: the carrier says it is void
+    REFUND_PENDING = "REFUND_PENDING"  # of a void: it is void, and its price was asked back
     VOID_FAILED = "VOID_FAILED"  # of a void: the carrier does not void it
 
 

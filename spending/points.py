@@ -28,3 +28,17 @@ NAMES = (
     "audit.after_find",
 )
 """Every point, in the order of a purchase's life."""
+
+INTERCEPT_NAMES = (
+    "read.after",  # the carrier was asked afresh, and nothing is kept yet
+    "plan.before",
+    "plan.after",
+    "intercept.after_intent",  # SENDING is durable, nothing has left
+    "intercept.after_send",  # the answer is here, nothing of it is kept
+    "intercept.after_settle",  # it is known, and the parcel's case does not say so
+    "look.after_take",
+    "look.after_find",
+    "resend.after_intent",
+    "case.after_hand_over",
+)
+"""The points of an order to turn a parcel round, in the order of its life."""

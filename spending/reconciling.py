@@ -16,11 +16,13 @@ from carriers.contract import Busy, CarrierError, Label, Payload, Refused, Sourc
 from fleet.clocks import from_us, text
 from spending import points
 from spending.buying import conclude, keep, say_purchased
-from spending.intents import VOID, Claim, Till, claim_of, move, real_us
+from spending.intents import INTERCEPT, VOID, Claim, Till, claim_of, move, real_us
+from spending.intercepting import close_intercept
 from spending.machine import After, LabelState, State, next_audit
 from spending.resolving import resolve
 from spending.voiding import void, void_surplus
 from store.again import write_surely
+from store.cases import case_money_lines
 from store.engine import Row, Tx
 from store.outbox import say
 from store.payloads import get_payload
@@ -36,6 +38,7 @@ from store.purchases import (
     money_lines,
     odd_labels,
     open_purchases,
+    pending_refunds,
     purchase_by_reference,
     set_audit,
     strangers,
@@ -255,6 +258,8 @@ async def close(till: Till, purchase_id: str, why: str) -> State | None:
     if row is None or row["state"] != State.NEEDS_HUMAN or row["operation"] == VOID:
         return None
     claim = claim_of(row, till)
+    if row["operation"] == INTERCEPT:
+        return await close_intercept(till, claim, why)
     if found := await till.carriers[claim.intent.carrier].find(claim.intent.prepared):
         return await keep(till, claim, found)
     return await conclude(till, claim, After(State.REJECTED, replace(claim.record, why=why), claim.sends, 0.0))
@@ -279,6 +284,7 @@ async def shown(till: Till) -> dict[str, Any]:
             "purchases": {f"{row['operation']}.{row['state']}": row["n"] for row in purchases},
             "labels": {row["state"]: row["n"] for row in labels},
             "open": [_open_view(row) for row in await open_purchases(tx, PAGE)],
+            "refunds": [_open_view(row) for row in await pending_refunds(tx, PAGE)],
             "odd_labels": [_odd_view(row) for row in await odd_labels(tx, PAGE)],
             "money": await _money(tx),
         }
@@ -301,13 +307,22 @@ def _odd_view(row: Row) -> dict[str, Any]:
 
 
 async def _money(tx: Tx) -> list[dict[str, Any]]:
-    """Every line, a page at a time."""
+    """Every line, a page at a time: of labels, then of parcels that were turned round."""
     lines: list[dict[str, Any]] = []
     after = 0
     while page := await money_lines(tx, after, PAGE):
         after = page[-1]["id"]
         lines += [{**{name: line[name] for name in _MONEY}, "at": text(from_us(line["at_us"]))} for line in page]
+    after = 0
+    while page := await case_money_lines(tx, after, PAGE):
+        after = page[-1]["id"]
+        lines += [_of_a_case(line) for line in page]
     return lines
+
+
+def _of_a_case(line: Row) -> dict[str, Any]:
+    own = {"subject": f"parcel:{line['parcel_id']}", "reference": line["number"], "at": text(from_us(line["at_us"]))}
+    return {**{name: line[name] for name in _MONEY if name not in own}, **own}
 
 
 _MONEY = ("carrier", "number", "state", "subject", "reference", "kind", "name", "amount", "currency", "note")

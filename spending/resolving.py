@@ -10,8 +10,10 @@ from carriers.contract import CarrierError, Refused
 from spending import points
 from spending.brakes import is_stopped
 from spending.buying import buy, conclude, keep, send_and_settle, take_to_send
-from spending.intents import VOID, Claim, Till, claim_of, move, real_us, state_of
+from spending.intents import INTERCEPT, VOID, Claim, Till, claim_of, real_us, state_of, taken
+from spending.intercepting import resume_intercept
 from spending.machine import After, State, after_death, after_nothing_found, after_refused_look
+from spending.refunds import follow_refund
 from spending.replays import pace_for
 from spending.voiding import resume_void
 from store.engine import Row, Tx
@@ -30,8 +32,12 @@ async def resolve(till: Till, limit: int = 20) -> int:
 
 async def _take_up(till: Till, row: Row) -> State:
     claim = claim_of(row, till)
+    if claim.state is State.REFUND_PENDING:
+        return await follow_refund(till, claim)
     if row["operation"] == VOID:
         return await resume_void(till, claim)
+    if row["operation"] == INTERCEPT:
+        return await resume_intercept(till, claim)
     match claim.state:
         case State.PLANNED:
             return await buy(till, claim.intent.id)
@@ -67,13 +73,6 @@ async def _look(till: Till, claim: Claim) -> State:
     if found:
         return await keep(till, mine, found)
     return await _nothing_found(till, mine)
-
-
-async def taken(tx: Tx, till: Till, claim: Claim, lease: float) -> Claim | None:
-    """The claim under a fence of our own, due for nobody else before the lease is over. None: somebody was first."""
-    if not await move(tx, till, claim, claim.state, sends=claim.sends, sent=claim.sent, next_at=lease):
-        return None
-    return Claim(claim.intent, claim.state, claim.fence + 1, claim.sends, claim.sent, claim.record, claim.admitted)
 
 
 async def _nothing_found(till: Till, claim: Claim) -> State:

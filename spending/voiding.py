@@ -26,6 +26,7 @@ from spending import points
 from spending.buying import conclude, take_to_send, to_the_end
 from spending.intents import VOID, Claim, Intent, Till, claim_of, move, new_purchase_id, plan, real_us, state_of
 from spending.machine import CLOSED, After, LabelState, Proof, State, backoff, may_void
+from spending.refunds import A_DAY, ask_back
 from store.again import write_surely
 from store.engine import Row, Tx
 from store.outbox import say
@@ -43,6 +44,7 @@ from store.purchases import (
 
 log = logging.getLogger(__name__)
 
+UNVOIDED = frozenset({LabelState.SURPLUS, LabelState.LIVE, LabelState.HELD})
 PAPERWORK = frozenset({Kind.LABEL_CREATED, Kind.VOIDED, Kind.UNKNOWN})
 """What is told of a label that nobody has used."""
 
@@ -121,43 +123,52 @@ async def void(till: Till, label_id: int, why: str) -> State | None:
     Whoever calls has the proof: `prove` for one that is too many, no physical scan for one that is live.
     """
     purchase_id = new_purchase_id()
-
-    async def unit(tx: Tx) -> bool:
-        label = await lock_label(tx, label_id)
-        if label is None or label["state"] not in (LabelState.SURPLUS, LabelState.LIVE, LabelState.HELD):
-            return False
-        before = await purchase_of(tx, f"label:{label_id}", VOID)
-        if before is not None and before["id"] == purchase_id:
-            return True  # kept by the commit that nobody answered for
-        carrier = till.carriers[label["carrier"]]
-        intent = Intent(
-            id=purchase_id,
-            carrier=label["carrier"],
-            subject=f"label:{label_id}",
-            generation=before["generation"] + 1 if before else 1,
-            prepared=carrier.prepare_void(label["number"], label["shipment_id"]),
-            about={"number": label["number"], "purchase": label["purchase_id"]},
-        )
-        await plan(tx, till, intent)
-        since = real_us(till.real())
-        return await change_label(tx, label_id, label["state"], LabelState.VOIDING, note=why, since_us=since)
-
-    if not await write_surely(till.store, unit):
+    if not await write_surely(till.store, lambda tx: plan_void(tx, till, label_id, purchase_id, why)):
         return None
     points.crash_point("void.after_intent")
     return await send_void(till, purchase_id)
 
 
+async def plan_void(tx: Tx, till: Till, label_id: int, purchase_id: str, why: str) -> bool:
+    """The intent to void a label, in the transaction of whoever wants it; False: it is void, or being voided."""
+    before = await purchase_of(tx, f"label:{label_id}", VOID)
+    if before is not None and before["id"] == purchase_id:
+        return True  # kept by the commit that nobody answered for
+    label = await lock_label(tx, label_id)
+    if label is None or label["state"] not in UNVOIDED:
+        return False
+    carrier = till.carriers[label["carrier"]]
+    intent = Intent(
+        id=purchase_id,
+        carrier=label["carrier"],
+        subject=f"label:{label_id}",
+        generation=before["generation"] + 1 if before else 1,
+        prepared=carrier.prepare_void(label["number"], label["shipment_id"]),
+        about={"number": label["number"], "purchase": label["purchase_id"]},
+    )
+    await plan(tx, till, intent)
+    since = real_us(till.real())
+    return await change_label(tx, label_id, label["state"], LabelState.VOIDING, note=why, since_us=since)
+
+
 async def void_here(till: Till, label_id: int, why: str) -> bool:
     """The carrier does not void it: nobody gets it from us, its number stays watched, and it says so."""
 
-    async def unit(tx: Tx) -> bool:
-        label = await lock_label(tx, label_id)
-        if label is None or label["state"] not in (LabelState.SURPLUS, LabelState.LIVE, LabelState.HELD):
-            return False
-        return await _end(tx, till, label, LabelState.VOIDED_HERE, why)
+    return await write_surely(till.store, lambda tx: end_here(tx, till, label_id, why))
 
-    return await write_surely(till.store, unit)
+
+async def end_here(tx: Tx, till: Till, label_id: int, why: str) -> bool:
+    """The same in the transaction of whoever wants it."""
+    label = await lock_label(tx, label_id)
+    if label is None or label["state"] not in UNVOIDED:
+        return False
+    return await _end(tx, till, label, LabelState.VOIDED_HERE, why)
+
+
+async def prove_unused(till: Till, label: Row) -> bool:
+    """Whether the carrier has told of no parcel that travels with this label. Raises CarrierError, TimeoutError."""
+    async with asyncio.timeout(till.pace.scaled(till.pace.deadline)):
+        return not await journey(till.carriers[label["carrier"]], label["number"]) - PAPERWORK
 
 
 async def resume_void(till: Till, claim: Claim) -> State:
@@ -204,8 +215,9 @@ async def _settle(till: Till, claim: Claim, outcome: VoidOutcome) -> State:
     match outcome:
         case Voided(note=note) if note and note == till.carriers[claim.intent.carrier].abilities.void_return:
             return await _conclude(till, claim, State.VOID_FAILED, LabelState.VOIDED_HERE, note)
-        case Voided(note=note):
-            return await _conclude(till, claim, State.VOIDED, LabelState.VOIDED, note)
+        case Voided(note=note, pending=pending):
+            state = State.REFUND_PENDING if pending else State.VOIDED
+            return await _conclude(till, claim, state, LabelState.VOIDED, note, pending)
         case Rejected(code=code, message=message):
             why = f"the carrier does not void it ({code} {message}): nobody gets it, and its number stays watched"
             return await _conclude(till, claim, State.VOID_FAILED, LabelState.VOIDED_HERE, why)
@@ -222,8 +234,10 @@ async def _settle(till: Till, claim: Claim, outcome: VoidOutcome) -> State:
             assert_never(outcome)
 
 
-async def _conclude(till: Till, claim: Claim, state: State, label_state: LabelState, note: str) -> State:
-    """The end of a void and of its label, in one commit."""
+async def _conclude(
+    till: Till, claim: Claim, state: State, label_state: LabelState, note: str, pending: str = ""
+) -> State:
+    """The end of a void and of its label, in one commit. `pending`: its price was only asked back."""
 
     async def unit(tx: Tx) -> State:
         row = await lock_purchase(tx, claim.intent.id)
@@ -233,14 +247,16 @@ async def _conclude(till: Till, claim: Claim, state: State, label_state: LabelSt
         if label is None or label["state"] != LabelState.VOIDING or now.state in CLOSED:
             return now.state
         # an answer is proof whoever holds the fence
-        await move(tx, till, now, state, replace(now.record, why=note), sends=now.sends, sent=now.sent)
-        await _end(tx, till, label, label_state, note)
+        next_at = till.real() + till.pace.scaled(A_DAY) if pending else None
+        record = replace(now.record, why=note, looks=0)
+        await move(tx, till, now, state, record, sends=now.sends, sent=now.sent, next_at=next_at)
+        await _end(tx, till, label, label_state, note, pending)
         return state
 
     return await write_surely(till.store, unit)
 
 
-async def _end(tx: Tx, till: Till, label: Row, state: LabelState, note: str) -> bool:
+async def _end(tx: Tx, till: Till, label: Row, state: LabelState, note: str, pending: str = "") -> bool:
     """The label is void: at the carrier, with what it cost coming back, or only here."""
     now = till.clock.now()
     changed = await change_label(
@@ -250,7 +266,9 @@ async def _end(tx: Tx, till: Till, label: Row, state: LabelState, note: str) -> 
         return False
     purchase = await find_purchase(tx, label["purchase_id"])
     assert purchase is not None
-    if state is LabelState.VOIDED:
+    if pending:
+        await ask_back(tx, till, label, pending)
+    elif state is LabelState.VOIDED:
         await add_money(
             tx,
             label["id"],
