@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from carriers.contract import Address
+from merchants.calendars import holidays
 
 SHIPPED = Path(__file__).parent
 """Where the two shipped examples live."""
@@ -106,6 +107,21 @@ Weekdays = Annotated[tuple[Weekday, ...], Field(min_length=1), AfterValidator(_a
 Zone = Annotated[str, AfterValidator(_zone)]
 
 
+_STATUSES = (
+    "unknown", "label_created", "accepted", "in_transit", "out_for_delivery", "attempt_failed", "available_for_pickup",
+    "on_hold", "undeliverable", "delivered", "lost", "destroyed", "voided",
+)  # fmt: skip
+
+
+def _status(word: str) -> str:
+    if word not in _STATUSES:
+        raise ValueError(f"expected what a parcel may be doing: {', '.join(_STATUSES)}")
+    return word
+
+
+StatusWord = Annotated[str, AfterValidator(_status)]
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
@@ -162,8 +178,46 @@ class Warehouse(_Section):
         )
 
 
+class AttemptsFor(_Section):
+    """What is otherwise for one carrier, or for one of its services; what is not stated is as for all."""
+
+    carrier: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]*)?$")] = ""  # empty: every carrier
+    service: str = ""  # the carrier's own word for it; empty: every service
+    max: Positive | Literal["carrier"] | None = None  # "carrier": its practice, no limit of the shop's
+    days: Weekdays | None = None
+    holidays: HolidayCode | None = None
+    grace_days: Days | None = None
+    hold_days: Positive | None = None
+    hold_days_express: Positive | None = None
+    hold_after_final_business_days: Positive | None = None
+
+    @model_validator(mode="after")
+    def _says_for_whom_and_what(self) -> "AttemptsFor":
+        if not (self.carrier or self.service):
+            raise ValueError("expected a carrier, a service or both")
+        if not self.stated:
+            raise ValueError("expected what is otherwise for it, such as max or days")
+        return self
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """What this changes."""
+        told = {name: getattr(self, name) for name in type(self).model_fields if name not in ("carrier", "service")}
+        return {
+            name: None if value == "carrier" else value
+            for name, value in told.items()
+            if value is not None and (name != "holidays" or name in self.model_fields_set)
+        }
+
+    def covers(self, carrier: str, service: str) -> bool:
+        """Whether this is about such a parcel. A service is compared without case."""
+        return self.carrier in ("", carrier) and self.service.casefold() in ("", service.casefold())
+
+
 class Attempts(_Section):
     """Delivery attempts: how many, on which days, and how long the carrier holds. Null: the carrier's practice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, populate_by_name=True)
 
     max: Positive | None = None
     days: Weekdays  # a visit on another day counts and is marked off_calendar
@@ -171,6 +225,8 @@ class Attempts(_Section):
     hold_days: Positive | None = None  # after the first failed attempt, calendar days
     hold_days_express: Positive | None = None
     hold_after_final_business_days: Positive | None = None
+    grace_days: Days = 0  # a passed date or hold is waited for so many calendar days more
+    for_: tuple[AttemptsFor, ...] = Field(default=(), alias="for")  # [[attempts.for]]: a later one wins
 
 
 class ReturnToWarehouse(_Section):
@@ -200,6 +256,7 @@ class Promise(_Section):
     per_order: bool  # the order service states a window with each order; it wins over the ones here
     days: Weekdays  # what "business" means in the windows here
     holidays: HolidayCode = ""
+    grace_days: Days = 0  # late is only what is so many calendar days past the window
     standard: Window | None = None
     expedited: Window | None = None
     international: Window | None = None
@@ -277,7 +334,7 @@ class Label(_Section):
     """Who pays for the return label, and what it is bought for."""
 
     shop_pays_for: tuple[ReturnReason, ...]
-    by: Literal["self_service", "email_on_request"]
+    by: Literal["self_service", "email_on_request", "carrier_email"]  # carrier_email: the carrier mails it itself
     format: Literal["pdf", "gif", "png", "zpl"] = "pdf"
     weight_kg: Annotated[Decimal, Field(gt=0, le=30)]  # where the order service states none
     description: Annotated[str, Field(min_length=1, max_length=35)]  # source: facts/ups.md 2.3, required on a return
@@ -291,6 +348,7 @@ class OwnCourier(_Section):
     allowed: bool
     risk: Payer
     reimburses: Literal["nothing", "standard_delivery"]
+    standard_cost: Amount | None = None  # what a standard delivery costs; null: what the customer paid is given back
     number: Literal["optional", "keep"]
 
 
@@ -314,6 +372,7 @@ class Loss(_Section):
 
     own_label: Payer  # the shop's label travelled: proved by a scan of that number
     other: Payer
+    silent_days: Positive = 20  # without any scan after the last one: it counts as lost
 
 
 class AfterArrival(_Section):
@@ -365,7 +424,15 @@ class Lookup(_Section):
 class Polling(_Section):
     """How often to ask the carrier, in minutes by what the parcel is doing; a missing row is the house's own figure."""
 
-    minutes: Mapping[str, Positive] = Field(default_factory=dict)
+    minutes: Mapping[StatusWord, Positive] = Field(default_factory=dict)
+
+
+class Matching(_Section):
+    """When a number that nobody registered is matched by itself, and when a person confirms it."""
+
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.85  # a score below it waits for a person
+    lead: Annotated[float, Field(ge=1, le=1000)] = 3  # the next candidate is so many times likelier to be wrong
+    days: Positive = 60  # so long after a case or a waybill began a number may still turn out to be its own
 
 
 class Terms(_Section):
@@ -393,10 +460,33 @@ class Terms(_Section):
     undeliverable: Undeliverable
     lookup: Lookup
     polling: Polling = Polling()
+    matching: Matching = Matching()
 
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.shop.time_zone)
+
+    def judging(self, carrier: str, service: str) -> "Terms":
+        """These terms as they judge a parcel of this carrier and service: with what is otherwise for it."""
+        changes: dict[str, Any] = {}
+        for each in self.attempts.for_:
+            if each.covers(carrier, service):
+                changes |= each.stated
+        if not changes:
+            return self
+        return self.model_copy(update={"attempts": self.attempts.model_copy(update=changes)})
+
+    def section_for(self, carrier: str, service: str) -> str:
+        """Where in the file it stands what a parcel of this carrier and service is judged by."""
+        found = [n for n, each in enumerate(self.attempts.for_) if each.covers(carrier, service)]
+        return f"attempts.for[{found[-1]}]" if found else "attempts"
+
+    @property
+    def calendars(self) -> dict[str, str]:
+        """Every calendar of holidays that these terms use, by its key."""
+        own = {name: getattr(self, name).holidays for name in ("warehouse", "attempts", "promise")}
+        others = {f"attempts.for[{n}]": each.holidays or "" for n, each in enumerate(self.attempts.for_)}
+        return {f"{name}.holidays": code for name, code in {**own, **others}.items() if code}
 
 
 class TermsError(Exception):
@@ -477,13 +567,25 @@ def _fault(fault: Any) -> str:
             return f"{expected[0].lower()}{expected[1:]}, found {fault['input']!r}"
 
 
+def without_calendar(terms: Terms) -> list[str]:
+    """What names a calendar of holidays that there is none of: opens the library, so only `terms check` asks."""
+    faults = []
+    for key, code in terms.calendars.items():
+        try:
+            holidays(code, terms.effective_from.year)
+        except ValueError as error:
+            faults.append(f"{key}: {error}")
+    return faults
+
+
 def _siblings(location: Sequence[int | str]) -> list[str]:
     """The keys known where an unknown one was found."""
     section: Any = Terms
     for part in location[:-1]:
         if isinstance(part, str):
-            section = _section(section.model_fields[part].annotation)
-    return list(section.model_fields)
+            named = {field.alias or name: field for name, field in section.model_fields.items()}
+            section = _section(named[part].annotation)
+    return [field.alias or name for name, field in section.model_fields.items()]
 
 
 def _section(annotation: Any) -> Any:

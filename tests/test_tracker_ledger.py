@@ -1,6 +1,7 @@
 """The ledger on both databases: bytes first, sightings, conclusions, notices once, and nothing lost to bad payloads."""
 
 import asyncio
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -159,7 +160,7 @@ async def test_an_unreadable_payload_stays_kept_poisons_nothing_and_is_told_once
     assert bytes(rows[0]["body"]) == broken.body and rows[0]["error"]
     assert [type for type, _ in await said(store)].count("ops.payload_unreadable") == 1
     assert (await conclusion(store))["attempts"]["count"] == 1
-    assert await store.read(lambda tx: unread_payloads(tx, 10)) == []
+    assert await store.read(lambda tx: unread_payloads(tx, 10, 0)) == []
 
 
 async def test_a_payload_that_kills_its_reader_is_set_aside(store: Store) -> None:
@@ -170,8 +171,8 @@ async def test_a_payload_that_kills_its_reader_is_set_aside(store: Store) -> Non
         def read(self, payload: Payload) -> Any:
             raise SystemExit  # the process dies here
 
-    book = ledger(store)
-    deadly = Ledger(store, {"ups": Deadly()}, shipped())
+    book, minutes = ledger(store), itertools.count()
+    deadly = Ledger(store, {"ups": Deadly()}, shipped(), real_us=lambda: next(minutes) * 60_000_000)
     kept = await book.keep(push(3), NOW)
     for _ in range(3):
         with pytest.raises(SystemExit):

@@ -290,3 +290,101 @@ def test_the_shops_warehouse_is_the_sender_where_nobody_states_one():
     known = fold(story, (), Shipment("ups", "1Z", warehouse=HOME))
     assert (known.leg, known.returned_at, known.delivered_at) == (Leg.BACK, home.at, None)
     assert fold(story, (), Shipment("ups", "1Z")).leg is Leg.OUT
+
+
+# ------------------------------------------------------------------------------------------- legs, each by its own name
+
+
+def test_a_return_that_bounces_is_on_its_way_back_and_never_at_the_warehouse():
+    """The warehouse refused it: leg back, no case, and delivered again it is with the customer, not received."""
+    way = [event(Kind.PICKED_UP, 0, place=HOME), event(Kind.REFUSED, 2), event(Kind.RETURNING_TO_SENDER, 3)]
+    turned = parcel(*way, purpose=Purpose.RETURN)
+    assert (turned.leg, turned.status, conclude(turned, EU, NOW).case) == (Leg.BACK, Status.IN_TRANSIT, None)
+    again = parcel(*way, event(Kind.DELIVERED, 5, place=HOME), purpose=Purpose.RETURN)
+    assert (again.leg, again.status, again.delivered_at) == (Leg.BACK, Status.DELIVERED, None)
+    assert again.returned_at == event(Kind.DELIVERED, 5).at
+
+
+def test_an_access_point_detour_is_no_delivery_until_it_is_collected():
+    """Handed to an access point it waits; collected it is delivered; its last day passed it goes back unclaimed."""
+    way = [missed(1), event(Kind.DELIVERED_TO_ACCESS_POINT, 1, 15, place=Place("Amsterdam", "", "1017", "NL"))]
+    told = (Told("1Z", newest=way[1].at, pickup_by=date(2026, 3, 10)),)
+    waiting = conclude(parcel(*way, told=told), EU, START + timedelta(days=3))
+    assert (waiting.status, waiting.parcel.delivered_at, waiting.case) == (Status.AVAILABLE_FOR_PICKUP, None, None)
+    collected = conclude(parcel(*way, event(Kind.DELIVERED, 4), told=told), EU, NOW)
+    assert (collected.leg, collected.status, collected.parcel.count) == (Leg.OUT, Status.DELIVERED, 1)
+    forgotten = conclude(parcel(*way, told=told), EU, NOW)
+    assert (forgotten.status, forgotten.rule) == (Status.UNDELIVERABLE, "pickup_date_passed")
+    assert forgotten.case and forgotten.case.reason == "unclaimed"
+    home = parcel(*way, event(Kind.RETURNING_TO_SENDER, 9), event(Kind.DELIVERED, 12, place=HOME), told=told)
+    assert (home.leg, home.delivered_at, home.returned_at) == (Leg.BACK, None, event(Kind.DELIVERED, 12).at)
+
+
+def test_delivered_then_returned_is_home_and_no_delivery_to_the_shopper_any_more():
+    """Handed over, given back to the driver, home: the shopper does not have it, and the case has arrived."""
+    p = parcel(event(Kind.DELIVERED, 2), event(Kind.RETURNING_TO_SENDER, 3), event(Kind.DELIVERED, 6, place=HOME))
+    conclusion = conclude(p, EU, NOW)
+    assert (p.leg, p.status, p.returned_at) == (Leg.BACK, Status.DELIVERED, event(Kind.DELIVERED, 6).at)
+    assert conclusion.case and conclusion.case.state is CaseState.ARRIVED
+    assert "parcel.delivered" not in [verdict.type for verdict in verdicts(conclusion, ("out", "in_transit"))]
+
+
+def test_delivered_then_corrected_is_on_its_way_again_and_may_still_be_delivered():
+    """The scan was an error: nothing was delivered; the next scans count as ever, attempts too."""
+    wrong, undone = event(Kind.DELIVERED, 1), event(Kind.EXCEPTION, 1, 15, marks=frozenset({Mark.CORRECTION}))
+    moving = parcel(wrong, undone)
+    assert (moving.leg, moving.status, moving.delivered_at) == (Leg.OUT, Status.IN_TRANSIT, None)
+    tried = parcel(wrong, undone, missed(2))
+    assert (tried.status, counted(tried)) == (Status.ATTEMPT_FAILED, [(1, False)])
+    there = parcel(wrong, undone, event(Kind.DELIVERED, 3))
+    assert (there.status, there.delivered_at) == (Status.DELIVERED, event(Kind.DELIVERED, 3).at)
+
+
+def under(number: str, each: Event) -> Event:
+    return structs.replace(each, number=number)
+
+
+def both_numbers(*events: Event):
+    """The parcel 1Z that travels home under the number 2Z."""
+    known = Shipment("ups", "1Z", Purpose.ORDER, HOME, DOOR, further=(("ups", "2Z"),))
+    return fold([Sighting(e, Source.POLL) for e in events], [], known)
+
+
+def test_a_new_number_going_home_is_the_old_parcels_way_home():
+    """Its scans turn the parcel, its delivery is the arrival; its failed visit at the warehouse is no attempt."""
+    out = [missed(1), missed(2), missed(3)]
+    back = [under("2Z", event(Kind.LABEL_CREATED, 3, 12)), under("2Z", event(Kind.PICKED_UP, 4))]
+    assert both_numbers(*out, back[0]).leg is Leg.OUT  # that a label was made is no scan
+    moving = both_numbers(*out, *back)
+    assert (moving.leg, moving.status, moving.count) == (Leg.BACK, Status.ACCEPTED, 3)
+    late = both_numbers(*out, *back, under("2Z", missed(6, place=HOME)))
+    assert (late.leg, late.count) == (Leg.BACK, 3)
+    home = both_numbers(*out, *back, under("2Z", event(Kind.DELIVERED, 7, place=HOME)))
+    case = conclude(home, EU, NOW).case
+    assert (home.leg, home.delivered_at, home.returned_at) == (Leg.BACK, None, event(Kind.DELIVERED, 7).at)
+    assert case and (case.state, case.reason) == (CaseState.ARRIVED, "failed_delivery_attempts")
+
+
+def test_the_number_itself_is_on_leg_back_wherever_its_carrier_says_it_goes():
+    """Its destination is the warehouse: arrived there it is home, and it has no case of its own."""
+    known = Shipment("ups", "2Z", Purpose.ORDER, DOOR, HOME, home_of=("ups", "1Z"))
+    seen = [under("2Z", event(Kind.PICKED_UP, 4)), under("2Z", event(Kind.DELIVERED, 7, place=HOME))]
+    p = fold([Sighting(e, Source.POLL) for e in seen], [], known)
+    assert (p.leg, p.status, p.delivered_at, p.returned_at) == (Leg.BACK, Status.DELIVERED, None, seen[1].at)
+    assert conclude(p, EU, NOW).case is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(_events(), st.booleans()), max_size=9), st.data())
+def test_two_numbers_converge_and_what_goes_home_never_reads_as_delivered(
+    events: list[tuple[Event, bool]], data: st.DataObject
+):
+    """Any order of both numbers' scans gives the same; a last delivery under the further number is home."""
+    seen = [Sighting(under("2Z" if further else "1Z", e), Source.POLL) for e, further in events]
+    known = Shipment("ups", "1Z", Purpose.ORDER, HOME, DOOR, further=(("ups", "2Z"),))
+    once, again = (fold(each, [], known) for each in (seen, data.draw(st.permutations(seen))))
+    assert explained(conclude(once, EU, NOW)) == explained(conclude(again, EU, NOW))
+    last = max((h.event for h in once.happenings), key=lambda e: e.at, default=None)
+    decided = next((h.event for h in once.happenings if h.event.id == once.decided_by), None)
+    if once.status is Status.DELIVERED and decided and decided.number == "2Z" and last is decided:
+        assert (once.leg, once.returned_at) == (Leg.BACK, decided.at)

@@ -5,7 +5,8 @@ from typing import Any
 
 from carriers.contract import Reason, Source
 from tracker.lifecycle import Attempt, Happening, HomeReason, Leg, Status
-from tracker.policy import Case, CaseState, Conclusion
+from tracker.policy import Conclusion
+from tracker.wayhome import Case, CaseState, Deed, Line, Step, arithmetic, totals
 
 _DELIVERY_REASONS = {
     Reason.RECIPIENT_ABSENT: "nobody was there to take it",
@@ -76,9 +77,13 @@ def explained(conclusion: Conclusion) -> dict[str, Any]:
         "delay": parcel.delay,
         "references": list(parcel.references),
         "alternate_numbers": list(parcel.alternates),
+        "further_numbers": [{"carrier": carrier, "number": number} for carrier, number in parcel.further],
+        "home_of": {"carrier": parcel.home_of[0], "number": parcel.home_of[1]} if parcel.home_of else None,
         "events": [_event(h) for h in parcel.happenings],
         "unknown_codes": list(parcel.unknown_codes),
         "terms": conclusion.terms,
+        "service": parcel.service or None,
+        "judged_by": {"section": conclusion.section, "rule": conclusion.rule},
         "because": list(because(conclusion)),
     }
 
@@ -120,13 +125,46 @@ def _row(row: Attempt, off_calendar: bool) -> dict[str, Any]:
 
 
 def _case(case: Case) -> dict[str, Any]:
+    by = case.returns_by
     return {
         "state": case.state,
         "reason": case.reason,
         "since": instant(case.since),
         "evidence": list(case.evidence),
         "because": _HOME[case.reason],
+        "opened_at": instant(case.opened or case.since),
+        "returns_by": {"at": instant(by.at), "rule": by.rule, "evidence": list(by.evidence)} if by else None,
+        "overdue_at": instant(case.overdue_at),
+        "overdue": case.overdue,
+        "request": _request(case.deed) if case.deed else None,
+        "money": _money(case) if case.money else None,
     }
+
+
+def _request(deed: Deed) -> dict[str, Any]:
+    """What we did about it."""
+    return {
+        "step": deed.step,
+        "at": instant(deed.at),
+        "why": deed.why,
+        "purchase_id": deed.purchase_id or None,
+        "withdrawn_at": instant(deed.withdrawn),
+    }
+
+
+def _money(case: Case) -> dict[str, Any]:
+    """The case's money, line by line, and the sums. It is owed once the parcel is back."""
+    return {
+        "lines": [_line(line) for line in case.money],
+        "totals": [{"amount": str(total), "currency": currency} for currency, total in totals(case.money).items()],
+        "arithmetic": arithmetic(case.money),
+        "owed": case.state is CaseState.ARRIVED,
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    amount = None if line.amount is None else str(line.amount)
+    return {"name": line.name, "kind": line.kind, "amount": amount, "currency": line.currency, "note": line.note}
 
 
 def spoken(day: date) -> str:
@@ -175,9 +213,22 @@ def because(conclusion: Conclusion) -> list[str]:
     if conclusion.late and parcel.promised:
         sentences.append(f"It is late: it was promised by {spoken(parcel.promised)}.")
     if case:
-        sentences.append(f"{_CASE[case.state]}: {_HOME[case.reason]}.")
+        sentences += _way_home(case)
     sentences += [f"The code {code} is not in the table and changed nothing." for code in parcel.unknown_codes]
-    sentences.append(f"Judged by the terms {conclusion.terms}.")
+    where = f", {conclusion.section}" if conclusion.section != "attempts" else ""
+    sentences.append(f"Judged by the terms {conclusion.terms}{where}.")
+    return sentences
+
+
+def _way_home(case: Case) -> list[str]:
+    """How far it is on its way home, and what we did."""
+    sentences = [f"{_CASE[case.state]}: {_HOME[case.reason]}."]
+    if case.deed and case.deed.step is Step.ASKING:
+        sentences.append("The carrier is being asked to bring it back.")
+    elif case.state is CaseState.LEFT_TO_CARRIER and case.deed and case.deed.why:
+        sentences.append(f"Nothing was ordered: {case.deed.why.rstrip('.')}.")
+    if case.overdue and case.overdue_at:
+        sentences.append(f"It is overdue: it should have been home by {spoken(case.overdue_at.date())}.")
     return sentences
 
 

@@ -14,6 +14,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias, Union
 
+from carriers.contract import Money
+
 # The sentences that lookup may say, with the names of their arguments; the words are in the catalogues of `api`.
 SENTENCES: Mapping[str, tuple[str, ...]] = {
     # what is so: `ParcelStory.sentences`
@@ -50,6 +52,12 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "story.late_by": ("count",),  # business days after the promised window
     "story.return_checking": ("count",),  # business days that checking takes at most
     "story.stale": ("ago",),  # it was not asked for so long
+    "story.further_number": ("number",),  # it travels home under another number
+    # the same as a person would tell it: `narrated`
+    "story.this_parcel": ("carrier", "number"),
+    "story.tries": ("days",),
+    "story.tries_due": ("days", "ordinal", "day"),  # {ordinal} is `ordinal.<n>`, "third"
+    "story.tries_last_due": ("days", "ordinal", "day"),  # and after that it goes back
     # what happens next, and by when: `Follow.next`
     "next.being_prepared": (),
     "next.shipping_payment": (),
@@ -75,6 +83,13 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "next.return_checked_by": ("start", "end"),
     "next.refund": (),
     "next.refunded": (),
+    "next.refund_of": ("amount",),
+    "next.store_credit": (),
+    "next.store_credit_of": ("amount",),
+    "next.refunded_of": ("amount",),
+    "next.send_it": (),  # by a courier of the customer's own
+    "next.loss_guaranteed": (),
+    "next.loss_yours": (),
     "next.exchange": (),
     "next.sent_back": (),
     "next.look_again": (),
@@ -113,9 +128,10 @@ class StepState(StrEnum):
     PROBLEM = "problem"  # the step where it is now, and something is wrong
 
 
-# A date is a day, an aware datetime the wall clock it should be read on, a timedelta "5 minutes"; a Message is rendered
-# first, in the same language ({reason} in "story.attempt").
-Arg: TypeAlias = Union[str, int, date, datetime, timedelta, "Message"]
+# A date is a day, an aware datetime the wall clock it should be read on, a timedelta "5 minutes", Money an amount as it
+# is written in the language, several dates a list of days; a Message is rendered first, in the same language
+# ({reason} in "story.attempt").
+Arg: TypeAlias = Union[str, int, date, datetime, timedelta, Money, tuple[date, ...], "Message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +183,7 @@ class ParcelStory:
     estimate: date | None = None
     window: tuple[str, str] | None = None  # "HH:MM" local at the destination
     promised: tuple[date, date] | None = None
+    next_try: date | None = None  # when the carrier tries again, while it does
     place: str | None = None
     number: str | None = None
     carrier: str | None = None  # the carrier's title, "UPS"
@@ -176,7 +193,7 @@ class ParcelStory:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """The whole answer. `checked_at` is when we last asked or were told, `fresh_as_of` the newest thing known."""
+    """The whole answer. `checked_at` is when we last asked, `fresh_as_of` the newest thing known."""
 
     kind: FollowKind
     number: str
@@ -188,5 +205,40 @@ class Follow:
     next: Message
     can_do: tuple[Message, ...] = ()
     checked_at: datetime | None = None
+    next_check_at: datetime | None = None
+    stale: bool = False  # older news than promised for what the parcels are doing
     fresh_as_of: datetime | None = None
     estimate: date | None = None
+
+
+def narrated(follow: Follow) -> tuple[Message, ...]:
+    """The story as a person tells it, sentence by sentence: the tries in one breath, then what is so, and what next."""
+    sentences: list[Message] = []
+    next_said = False
+    for parcel in follow.parcels:
+        if parcel.number and len(follow.parcels) > 1:
+            sentences.append(Message("story.this_parcel", {"carrier": parcel.carrier or "", "number": parcel.number}))
+        tries = _tries(parcel)
+        due = tries is not None and tries.key != "story.tries"
+        next_said |= due
+        sentences += [tries] if tries else []
+        sentences += [s for s in parcel.sentences if s.key not in _IN_TRIES and not (due and s.key == _LEFT)]
+    return (*sentences, *(() if next_said and follow.next.key in _TRIES_NEXT else (follow.next,)))
+
+
+_LEFT = "story.attempts_left"
+_IN_TRIES = frozenset({"story.attempt"})
+_TRIES_NEXT = frozenset({"next.another_attempt", "next.another_attempt_on"})
+
+
+def _tries(parcel: ParcelStory) -> Message | None:
+    """The tries in one sentence: on which days, and when the next one is due."""
+    days = tuple(attempt.day for attempt in parcel.attempts if attempt.day)
+    if not days:
+        return None
+    if parcel.next_try is None:
+        return Message("story.tries", {"days": days})
+    following = max(attempt.ordinal for attempt in parcel.attempts) + 1
+    is_last = parcel.max_attempts is not None and following >= parcel.max_attempts
+    key = "story.tries_last_due" if is_last else "story.tries_due"
+    return Message(key, {"days": days, "ordinal": Message(f"ordinal.{following}"), "day": parcel.next_try})

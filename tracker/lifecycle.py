@@ -64,6 +64,8 @@ class Shipment:
     """What we ourselves know of a parcel before any carrier speaks.
 
     `warehouse` is the shop's: the sender (of a return the receiver) where neither we nor the carrier states one.
+    `further` are numbers (with their carriers) that were matched to it: under them it only ever travels home.
+    `home_of` is the other side of that: the parcel that travels home under this number.
     """
 
     carrier: str
@@ -75,6 +77,14 @@ class Shipment:
     express: bool = False
     promised: date | None = None  # the last day of the window that the shopper was promised
     warehouse: Place = Place()
+    further: tuple[tuple[str, str], ...] = ()
+    home_of: tuple[str, str] | None = None
+
+    @property
+    def homeward(self) -> frozenset[str]:
+        """The numbers that only ever go home."""
+        own = {self.number} if self.home_of else set()
+        return frozenset({number for _, number in self.further} | own) if self.further or own else frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +188,8 @@ class Parcel:
     promised: date | None = None
     express: bool = False
     service: str = ""
+    further: tuple[tuple[str, str], ...] = ()  # carriers and numbers under which it travels home
+    home_of: tuple[str, str] | None = None  # the parcel that travels home under this number
     references: tuple[str, ...] = ()
     alternates: tuple[str, ...] = ()
     found: bool = True
@@ -238,14 +250,14 @@ def merge(tellings: Iterable[Event]) -> Event:
 
 def happenings(sightings: Iterable[Sighting]) -> tuple[Happening, ...]:
     """Every event once, oldest first."""
-    tellings: dict[str, list[Sighting]] = {}
+    tellings: dict[tuple[str, str], list[Sighting]] = {}
     for sighting in sightings:
-        tellings.setdefault(sighting.event.id, []).append(sighting)
+        tellings.setdefault((sighting.event.number, sighting.event.id), []).append(sighting)
     merged = (
         Happening(merge(s.event for s in group), tuple(sorted({s.source for s in group})))
         for group in tellings.values()
     )
-    return tuple(sorted(merged, key=lambda h: (h.event.at, _ORDER[h.event.kind], h.event.id)))
+    return tuple(sorted(merged, key=lambda h: (h.event.at, _ORDER[h.event.kind], h.event.id, h.event.number)))
 
 
 # -------------------------------------------------------------------------------------------------------- what is told
@@ -336,6 +348,7 @@ class _Walk:
 
     origin: Place
     destination: Place
+    homeward: frozenset[str] = frozenset()
     leg: Leg = Leg.OUT
     status: Status = Status.UNKNOWN
     decided: Event | None = None
@@ -356,6 +369,8 @@ class _Walk:
         if Mark.COLLECTION in event.marks:
             self.collections.add(event.day)
             return
+        if event.number in self.homeward and not self._travels_home(event):
+            return
         self._withdraw(event)
         self._note(event)
         if Mark.CORRECTION in event.marks:
@@ -367,6 +382,14 @@ class _Walk:
                 self._turn(Leg.BACK, event)
             destroyed = event.kind is Kind.LOST and event.reason is Reason.DESTROYED
             self._settle(Status.DESTROYED if destroyed else _STATUS[event.kind], event)
+
+    def _travels_home(self, event: Event) -> bool:
+        """A scan under a number that only ever goes home turns the parcel; that such a label was made says nothing."""
+        if event.kind in (Kind.LABEL_CREATED, Kind.VOIDED) and self.status not in _NOT_YET_MOVING:
+            return False
+        if event.effect is Effect.SCAN and event.kind not in (Kind.LABEL_CREATED, Kind.VOIDED):
+            self._turn(Leg.BACK, event)
+        return True
 
     def _withdraw(self, event: Event) -> None:
         """A return that was called off puts the parcel on its way out again."""
@@ -404,8 +427,10 @@ class _Walk:
         """
         at_origin = event.place.is_same(self.origin) and not event.place.is_same(self.destination)
         at_destination = event.place.is_same(self.destination) and not event.place.is_same(self.origin)
-        home = event.kind is Kind.RETURNED_TO_SENDER or (
-            not at_destination if self.leg is Leg.BACK else at_origin and self.undeliverable_before
+        home = (
+            event.kind is Kind.RETURNED_TO_SENDER
+            or event.number in self.homeward
+            or (not at_destination if self.leg is Leg.BACK else at_origin and self.undeliverable_before)
         )
         if home:
             self._turn(Leg.BACK, event)
@@ -445,11 +470,13 @@ def fold(sightings: Iterable[Sighting], tellings: Iterable[Telling], shipment: S
             service=shipment.service,
             express=shipment.express,
             promised=shipment.promised,
+            further=shipment.further,
+            home_of=shipment.home_of,
         ),
     )
     story = happenings(sightings)
     ours = (Place(), shipment.warehouse) if shipment.purpose is Purpose.RETURN else (shipment.warehouse, Place())
-    walk = _Walk(parcel.origin or ours[0], parcel.destination or ours[1])
+    walk = _Walk(parcel.origin or ours[0], parcel.destination or ours[1], shipment.homeward)
     for happening in story:
         walk.step(happening.event)
     delivered = walk.status is Status.DELIVERED

@@ -6,16 +6,19 @@ It changes nothing. Wrong proof and unknown number are both None; how that is an
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
 
+from carriers.contract import Money
 from fleet.clocks import from_us
-from merchants.calendars import add_business_days, business_days_between, delivery_day_after, local_day
+from merchants.arrivals import checking_days
+from merchants.calendars import business_days_between, delivery_day_after, local_day
 from merchants.terms import Terms, terms_on
 from store.engine import Row, Tx
-from store.lookups import orders_named, orders_of_return, parcel_row, parcels_on_order, return_named
+from store.lookups import left_for, orders_named, orders_of_return, parcel_row, parcels_on_order, return_named
 from store.sealing import Sealer
 from store.settings import get_setting
 from tracker.follow import (
@@ -30,12 +33,9 @@ from tracker.follow import (
     StepState,
     Tier,
 )
+from tracker.freshness import is_stale
 from tracker.lifecycle import Leg, Purpose, Status
 from tracker.orders import OrderState, email_proof, facts_of, postcode_proof, state_now
-
-STALE = timedelta(hours=24)
-"""A parcel under way that nobody could ask about for so long: the answer says that it is old."""
-
 
 _NOBODY: Any = {"proof_email": "0" * 64, "proof_postcode": "0" * 64}
 """An order that no e-mail and no postcode opens."""
@@ -81,8 +81,8 @@ class Asked:
         """How much may be shown; None: nothing. A proof that was offered has to be right."""
         if self.granted is not None:
             return self.granted
+        proved = [self.proves(order) for order in orders]  # all of them: the same work whatever is right
         if self.email or self.postcode:
-            proved = [self.proves(order) for order in orders]  # all of them: the same work whatever is right
             return Tier.FULL if any(proved) else None
         return Tier.COARSE if terms.lookup.number_alone else None
 
@@ -117,6 +117,8 @@ async def follow_order(tx: Tx, asked: Asked) -> Follow | None:
         _order_next(row, _slowest(parcels), asked, promise),
         _order_can_do(row, _slowest(parcels), asked),
         checked_at=_newest(parcels, "checked_us"),
+        next_check_at=_soonest(parcels),
+        stale=any(is_stale(each, asked.now) for each in parcels),
         fresh_as_of=_newest(parcels, "moved_us"),
         estimate=max((s.estimate for s in stories if s.estimate), default=None),
     )
@@ -126,7 +128,8 @@ async def follow_return(tx: Tx, asked: Asked) -> Follow | None:
     """One return's story, or None. The proof is that of any order on it."""
     row = await return_named(tx, asked.number)
     if row is None or (asked.merchant and row["merchant"] != asked.merchant):
-        if asked.granted is None:
+        if asked.granted is None:  # an unknown number costs what a wrong proof costs
+            await orders_of_return(tx, 0)
             asked.proves(_NOBODY)
         return None
     terms = asked.terms(row["merchant"], row["created_us"])
@@ -134,11 +137,14 @@ async def follow_return(tx: Tx, asked: Asked) -> Follow | None:
     if tier is None:
         return None
     parcel = await parcel_row(tx, row["parcel_id"]) if row["parcel_id"] is not None else None
-    silent = await _silent(tx, [parcel] if parcel else [])
+    left = await left_for(tx, row["id"])
+    silent = await _silent(tx, [parcel, *left] if parcel else left)
     stories = (_story(parcel, asked, tier, None, None, silent),) if parcel else ()
     if stories and row["state"] in ("received", "checking"):
         checking = Message("story.return_checking", {"count": terms.after_arrival.max_business_days})
         stories = (replace(stories[0], sentences=(*stories[0].sentences, checking)),)
+    # what was not accepted, or the replacement, is on its way to the customer
+    stories = (*stories, *(_story(each, asked, tier, None, None, silent) for each in left))
     return Follow(
         FollowKind.RETURN,
         row["number"],
@@ -147,15 +153,23 @@ async def follow_return(tx: Tx, asked: Asked) -> Follow | None:
         row["state"],
         _return_steps(row, parcel),
         stories,
-        _return_next(row, parcel, terms),
+        _return_next(row, parcel, terms, tier),
         _return_can_do(row, parcel, asked),
         checked_at=_newest([parcel] if parcel else [], "checked_us"),
+        next_check_at=_soonest([parcel, *left] if parcel else left),
+        stale=any(is_stale(each, asked.now) for each in ([parcel, *left] if parcel else left)),
         fresh_as_of=_newest([parcel] if parcel else [], "moved_us"),
         estimate=stories[0].estimate if stories else None,
     )
 
 
 # ---------------------------------------------------------------------------------------------------------- one parcel
+
+
+def parcel_story(parcel: Row, asked: Asked) -> tuple[ParcelStory, Message]:
+    """One parcel's story without an order around it, in full, and what happens next."""
+    story = _story(parcel, asked, Tier.FULL, None, None, frozenset())
+    return story, _order_next(parcel, parcel, asked, None)
 
 
 def _view(parcel: Row) -> dict[str, Any]:
@@ -204,6 +218,7 @@ def _story(
         estimate=_day(view.get("estimated_delivery")),
         window=(window[0], window[1]) if window else None,
         promised=promise if parcel["purpose"] == Purpose.ORDER else None,
+        next_try=_next_try(parcel, view, asked),
     )
     return story if tier is Tier.COARSE else _in_full(story, parcel, view, asked)
 
@@ -216,8 +231,10 @@ def _in_full(story: ParcelStory, parcel: Row, view: dict[str, Any], asked: Asked
         EventStory(datetime.fromisoformat(e["local"] or e["at"]), f"event.{e['kind']}", {}, e["place"] or "")
         for e in reversed(view["events"])
     )
+    further = [Message("story.further_number", {"number": n["number"]}) for n in view.get("further_numbers") or ()]
     return replace(
         story,
+        sentences=(*story.sentences, *further),
         place=", ".join(part for part in (to.get("city"), to.get("country")) if part) or None,
         number=parcel["number"],
         carrier=courier.title if courier else parcel["carrier"],
@@ -305,8 +322,9 @@ def _old_news(parcel: Row, silent: frozenset[str], now: datetime) -> Iterator[Me
         return
     if parcel["carrier"] in silent:
         yield Message("story.carrier_away")
-    elif parcel["checked_us"] is not None and (ago := now - from_us(parcel["checked_us"])) > STALE:
-        yield Message("story.stale", {"ago": ago})
+    elif is_stale(parcel, now):
+        heard = parcel["checked_us"] if parcel["checked_us"] is not None else parcel["created_us"]
+        yield Message("story.stale", {"ago": now - from_us(heard)})
 
 
 def _attempt(attempt: AttemptStory) -> Message:
@@ -344,11 +362,24 @@ def _newest(parcels: Sequence[Row], column: str) -> datetime | None:
     return from_us(max(known)) if known else None
 
 
+def _soonest(parcels: Sequence[Row]) -> datetime | None:
+    """When a carrier is asked next about any of these."""
+    return (
+        from_us(min(known))
+        if (known := [p["next_poll_us"] for p in parcels if p["next_poll_us"] is not None])
+        else None
+    )
+
+
 # ------------------------------------------------------------------------------------------------------------ an order
 
 
 def _slowest(parcels: Sequence[Row]) -> Row | None:
-    """The parcel that decides how far the order is: the first one that is not at the customer's yet."""
+    """The parcel that decides how far the order is: the first one that is not at the customer's yet.
+
+    What is sent again or in exchange tells its own story: the order itself is as far as what was ordered.
+    """
+    parcels = [parcel for parcel in parcels if parcel["purpose"] == Purpose.ORDER] or parcels
     waiting = [p for p in parcels if not (p["leg"] == Leg.OUT and p["status"] == Status.DELIVERED)]
     return next(iter(waiting or parcels), None)
 
@@ -423,7 +454,10 @@ def _order_next(row: Row, parcel: Row | None, asked: Asked, promise: tuple[date,
         case Status.UNDELIVERABLE:
             return Message("next.goes_back")
         case Status.ATTEMPT_FAILED:
-            return _next_attempt(view, asked.terms(parcel["merchant"], parcel["created_us"]))
+            terms = asked.terms(parcel["merchant"], parcel["created_us"])
+            if day := _next_day(view, terms.judging(parcel["carrier"], view.get("service") or "")):
+                return Message("next.another_attempt_on", {"day": day})
+            return Message("next.collect" if view["attempts"]["max"] is None else "next.another_attempt")
         case Status.AVAILABLE_FOR_PICKUP:
             return Message("next.collect")
         case Status.ON_HOLD:
@@ -442,16 +476,23 @@ def _order_next(row: Row, parcel: Row | None, asked: Asked, promise: tuple[date,
             return Message("next.moving")
 
 
-def _next_attempt(view: dict[str, Any], terms: Terms) -> Message:
+def _next_try(parcel: Row, view: dict[str, Any], asked: Asked) -> date | None:
+    """When the carrier tries again, where it still does."""
+    if parcel["leg"] == Leg.BACK or Status(parcel["status"]) is not Status.ATTEMPT_FAILED:
+        return None
+    terms = asked.terms(parcel["merchant"], parcel["created_us"])
+    return _next_day(view, terms.judging(parcel["carrier"], view.get("service") or ""))
+
+
+def _next_day(view: dict[str, Any], terms: Terms) -> date | None:
     """The day of the next visit: what the carrier announced, else the next delivery day where the terms promise one."""
     last = max((row["day"] for row in view["attempts"]["ledger"] if row["counted"] and row["day"]), default=None)
     announced = _day(view.get("estimated_delivery"))
     if announced and last and announced > date.fromisoformat(last):
-        return Message("next.another_attempt_on", {"day": announced})
+        return announced
     if last and terms.attempts.max is not None:
-        day = delivery_day_after(date.fromisoformat(last), terms.attempts.days, terms.attempts.holidays)
-        return Message("next.another_attempt_on", {"day": day})
-    return Message("next.collect" if terms.attempts.max is None else "next.another_attempt")
+        return delivery_day_after(date.fromisoformat(last), terms.attempts.days, terms.attempts.holidays)
+    return None
 
 
 def _order_can_do(row: Row, parcel: Row | None, asked: Asked) -> tuple[Message, ...]:
@@ -510,6 +551,8 @@ def _return_steps(row: Row, parcel: Row | None) -> tuple[Step, ...]:
     if parcel:
         view = _view(parcel)
         times |= {"handed_over": _instant(view.get("accepted_at")), "received": _instant(view.get("delivered_at"))}
+    if received := _about(row).get("received"):
+        times["received"] = _instant(received["at"])
     if state in _RETURN_WRONG:
         names: tuple[str, ...] = ("registered", "label_ready", "handed_over", _RETURN_WRONG[state])
         return _line(names, 3, True, times)
@@ -523,31 +566,55 @@ _RETURN_NEXT = {
     "label_pending": "next.label_pending",
     "label_ready": "next.hand_over",
     "on_its_way": "next.return_moving",
-    "accepted": "next.refund",
-    "partly_accepted": "next.refund",
     "rejected": "next.sent_back",
     "sent_back": "next.sent_back",
     "exchanged": "next.exchange",
-    "refunded": "next.refunded",
     "cancelled": "next.cancelled",
     "lost": "next.shop_decides",
     "bounced": "next.shop_decides",
 }
 
 
-def _return_next(row: Row, parcel: Row | None, terms: Terms) -> Message:
-    """What happens next with a return; once it arrived, between which days it is checked."""
-    if row["state"] in _RETURN_NEXT:
-        return Message(_RETURN_NEXT[row["state"]])
-    arrived = _view(parcel).get("delivered_at") if parcel else None
+def _return_next(row: Row, parcel: Row | None, terms: Terms, tier: Tier) -> Message:
+    """What happens next with a return; once it arrived, between which days it is checked; then what is paid back."""
+    about, state = _about(row), row["state"]
+    if state in ("accepted", "partly_accepted", "refunded"):
+        return _paid_back(about, state, tier)
+    if state == "lost" and about.get("loss"):
+        return Message("next.loss_guaranteed" if about["loss"]["guaranteed"] else "next.loss_yours")
+    if state == "registered" and about.get("courier") == "own":
+        return Message("next.send_it")
+    if state in _RETURN_NEXT:
+        return Message(_RETURN_NEXT[state])
+    received = about.get("received")
+    arrived = received["at"] if received else _view(parcel).get("delivered_at") if parcel else None
     if not arrived:
         return Message("next.return_moving")
-    day, house = datetime.fromisoformat(arrived).astimezone(terms.zone).date(), terms.warehouse
-    start, end = (
-        add_business_days(day, count, house.days, house.holidays)
-        for count in (terms.after_arrival.min_business_days, terms.after_arrival.max_business_days)
-    )
+    start, end = checking_days(terms, datetime.fromisoformat(arrived))
     return Message("next.return_checked_by", {"start": start, "end": end})
+
+
+def _about(row: Row) -> dict[str, Any]:
+    """What is kept of a return in the clear."""
+    about: dict[str, Any] = msgspec.json.decode(row["return"])
+    return about
+
+
+def _paid_back(about: Mapping[str, Any], state: str, tier: Tier) -> Message:
+    """The refund or the store credit; how much only for who has proved that the return is his."""
+    lines = [line for line in about.get("money") or () if line["pot"] in ("refund", "store_credit")]
+    paid = about.get("refund")
+    if state == "refunded":
+        if tier is Tier.FULL and paid and paid["currency"]:
+            return Message("next.refunded_of", {"amount": Money(Decimal(paid["amount"]), paid["currency"])})
+        return Message("next.refunded")
+    if not lines:
+        return Message("next.exchange")
+    pot = lines[0]["pot"]
+    total = sum((Decimal(line["amount"]) for line in lines if line["pot"] == pot), Decimal(0))
+    if tier is not Tier.FULL:
+        return Message(f"next.{pot}")
+    return Message(f"next.{pot}_of", {"amount": Money(total, lines[0]["currency"])})
 
 
 def _return_can_do(row: Row, parcel: Row | None, asked: Asked) -> tuple[Message, ...]:

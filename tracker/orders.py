@@ -18,6 +18,7 @@ from merchants.calendars import add_business_days
 from merchants.terms import Terms, terms_on
 from store.again import write_surely
 from store.engine import Row, Store, Tx
+from store.homecomings import homecomings_of
 from store.orders import (
     add_order,
     change_order,
@@ -32,6 +33,7 @@ from store.outbox import say
 from store.parcels import parcel_by_id, register_parcel
 from store.returns import parcel_of, returns_of
 from store.sealing import Sealer
+from tracker.freshness import freshness
 from tracker.lifecycle import Leg, Purpose, Status
 
 Shelf = Mapping[str, Sequence[Terms]]
@@ -39,11 +41,14 @@ Shelf = Mapping[str, Sequence[Terms]]
 
 
 class Declined(Exception):
-    """A call that cannot be done as asked: `pointer` is a JSON Pointer into its body, `term` the term that decides."""
+    """A call that cannot be done as asked: `pointer` is a JSON Pointer into its body, `term` the term that decides,
+    `instead` what can be done: a word and a sentence each."""
 
-    def __init__(self, code: str, message: str, pointer: str = "", term: str = "") -> None:
+    def __init__(
+        self, code: str, message: str, pointer: str = "", term: str = "", instead: Sequence[Mapping[str, str]] = ()
+    ) -> None:
         super().__init__(message)
-        self.code, self.message, self.pointer, self.term = code, message, pointer, term
+        self.code, self.message, self.pointer, self.term, self.instead = code, message, pointer, term, instead
 
 
 class OrderState(StrEnum):
@@ -239,6 +244,7 @@ async def order_view(tx: Tx, merchant: str, number: str) -> dict[str, Any] | Non
         return None
     loads = await parcels_of(tx, row["id"])
     facts = facts_of(row)
+    homes = {home["parcel_id"]: home_view(home) for home in await homecomings_of(tx, row["id"])}
     return {
         "merchant": merchant,
         "order_number": number,
@@ -251,7 +257,7 @@ async def order_view(tx: Tx, merchant: str, number: str) -> dict[str, Any] | Non
         "promise": [day.isoformat() for day in facts.promise] if facts.promise else None,
         "country": facts.country,
         "items": [{**asdict(item), "price": str(item.price)} for item in facts.items],
-        "parcels": [parcel_view(parcel) for parcel in loads],
+        "parcels": [parcel_view(parcel) | {"home": homes.get(parcel["id"])} for parcel in loads],
         "returns": [await _return_line(tx, line) for line in await returns_of(tx, row["id"])],
         "version": row["version"],
     }
@@ -281,8 +287,15 @@ def parcel_view(row: Row) -> dict[str, Any]:
         "status": row["status"],
         "items": msgspec.json.decode(row["items"]),
         **{name: told.get(name) for name in kept},
-        "checked_at": text(from_us(row["checked_us"])) if row["checked_us"] is not None else None,
+        "further_numbers": told.get("further_numbers") or [],
+        **freshness(row),
     }
+
+
+def home_view(row: Row) -> dict[str, Any]:
+    """An undeliverable parcel that the warehouse has again: since when, why, and what it comes to."""
+    settled: dict[str, Any] = msgspec.json.decode(row["settlement"])
+    return {"received_at": text(from_us(row["received_us"])), "received_by": row["teller"], **settled}
 
 
 def promised(facts: OrderFacts, terms: Terms, shipped: date, express: bool) -> tuple[date, date] | None:

@@ -5,44 +5,16 @@ out), so every conclusion says when it has to be drawn again (`review_at`).
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from merchants.calendars import is_business_day
+from merchants.calendars import add_business_days, is_business_day
 from merchants.terms import Terms
 from tracker.lifecycle import ENDED, Attempt, Evidence, HomeReason, Leg, Parcel, Purpose, Status, Turn, local_offset
-
-
-class CaseState(StrEnum):
-    """How far a parcel is on its way back to the warehouse."""
-
-    EXPECTED = "expected"
-    REQUESTED = "requested"
-    LEFT_TO_CARRIER = "left_to_carrier"
-    UNDER_WAY = "under_way"
-    ARRIVED = "arrived"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """The parcel's way back to the warehouse: one per parcel that is not itself a return."""
-
-    state: CaseState
-    reason: HomeReason
-    since: datetime
-    evidence: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """A day that has passed at `at`, after which the carrier sends the parcel back unless somebody takes it."""
-
-    at: datetime
-    rule: str
-    evidence: tuple[str, ...]
+from tracker.wayhome import Case as Case
+from tracker.wayhome import CaseState as CaseState
+from tracker.wayhome import Deadline, Deed, Step, lived
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +24,7 @@ class Verdict:
     name: str
     type: str
     extra: Mapping[str, object] = field(default_factory=dict)
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +41,8 @@ class Conclusion:
     passed: Deadline | None  # the date that made it undeliverable
     late: bool  # past the window that was promised
     review_at: datetime | None
+    section: str = "attempts"  # where in the terms it stands what judged it
+    rule: str = ""  # which rule gave the status
 
     @property
     def leg(self) -> Leg:
@@ -78,11 +53,15 @@ class Conclusion:
 _WAITING = frozenset({Status.ATTEMPT_FAILED, Status.AVAILABLE_FOR_PICKUP, Status.IN_TRANSIT, Status.ON_HOLD})
 
 
-def conclude(parcel: Parcel, terms: Terms, now: datetime) -> Conclusion:
-    """The shop's conclusion about a parcel at `now` (aware)."""
+def conclude(parcel: Parcel, terms: Terms, now: datetime, deed: Deed | None = None) -> Conclusion:
+    """The shop's conclusion about a parcel at `now` (aware); `deed` is what we ourselves did about its way home."""
+    section, terms = terms.section_for(parcel.carrier, parcel.service), terms.judging(parcel.carrier, parcel.service)
     limit = terms.attempts.max
     exhausted = parcel.final or (limit is not None and parcel.count >= limit)
-    dates = sorted(deadlines(parcel, terms), key=lambda d: (d.at, d.rule))
+    stated, dates = (
+        sorted(deadlines(parcel, terms, grace), key=lambda d: (d.at, d.rule))
+        for grace in (0, terms.attempts.grace_days)
+    )
     passed = (
         next((d for d in dates if d.at <= now), None) if parcel.leg is Leg.OUT and parcel.status in _WAITING else None
     )
@@ -90,9 +69,15 @@ def conclude(parcel: Parcel, terms: Terms, now: datetime) -> Conclusion:
     if parcel.leg is Leg.OUT and (passed or (status is Status.ATTEMPT_FAILED and exhausted)):
         status = Status.UNDELIVERABLE
     ended = parcel.status in ENDED
-    promise = _end_of(parcel.promised, parcel, terms) if parcel.promised else None
+    grace = timedelta(days=terms.promise.grace_days)
+    promise = _end_of(parcel.promised + grace, parcel, terms) if parcel.promised else None
     is_late = promise is not None and promise <= now and not ended and parcel.leg is Leg.OUT
+    case = None if parcel.purpose is Purpose.RETURN or parcel.home_of else _case(parcel, limit, stated, dates, now)
+    if case:
+        case = lived(case, deed, _returns_by(parcel, limit, stated, terms), terms, now)
     reviews = [d.at for d in dates if d.at > now] + ([promise] if promise and promise > now else [])
+    if case and case.overdue_at and case.overdue_at > now:
+        reviews.append(case.overdue_at)
     return Conclusion(
         parcel=parcel,
         terms=f"{terms.name} {terms.version}",
@@ -100,26 +85,40 @@ def conclude(parcel: Parcel, terms: Terms, now: datetime) -> Conclusion:
         max=limit,
         exhausted=exhausted,
         rows=tuple((row, _off_calendar(row, terms)) for row in parcel.attempts),
-        case=None if parcel.purpose is Purpose.RETURN else _case(parcel, limit, dates, now),
+        case=case,
         passed=passed,
         late=is_late,
         review_at=None if ended else min(reviews, default=None),
+        section=section,
+        rule=_rule(parcel, status, passed),
     )
 
 
-def deadlines(parcel: Parcel, terms: Terms) -> Iterator[Deadline]:
+def _rule(parcel: Parcel, status: Status, passed: Deadline | None) -> str:
+    """Which rule gave the status: a passed date, the limit, the carrier's last attempt, or what it told."""
+    if status is Status.UNDELIVERABLE and parcel.status is not status:
+        return passed.rule if passed else "final_attempt" if parcel.final else "attempts.max"
+    return "as_told" if parcel.decided_by else "nothing_told"
+
+
+def deadlines(parcel: Parcel, terms: Terms, grace_days: int = 0) -> Iterator[Deadline]:
     """The days after which the carrier returns the parcel: stated by it, or its known hold after the first attempt.
+
+    With a grace each is over so many calendar days later: what the shop waits before it gives the parcel up.
 
     source: facts/usps.md 4.3 (about 15 days, 5 for Express), facts/ups.md 4.1 (pickupByDate); terms hold the numbers.
     """
     if parcel.return_by:
-        yield Deadline(_end_of(parcel.return_by.day, parcel, terms), "return_date_passed", (parcel.return_by.source,))
+        day = parcel.return_by.day + timedelta(days=grace_days)
+        yield Deadline(_end_of(day, parcel, terms), "return_date_passed", (parcel.return_by.source,))
     if parcel.pickup_by and (parcel.leg is Leg.BACK or parcel.status is Status.AVAILABLE_FOR_PICKUP):
-        yield Deadline(_end_of(parcel.pickup_by.day, parcel, terms), "pickup_date_passed", (parcel.pickup_by.source,))
+        day = parcel.pickup_by.day + timedelta(days=grace_days)
+        yield Deadline(_end_of(day, parcel, terms), "pickup_date_passed", (parcel.pickup_by.source,))
     hold = terms.attempts.hold_days_express if parcel.express else terms.attempts.hold_days
     first = next((row for row in parcel.attempts if row.counted and row.day), None)
     if hold is not None and first and first.day:
-        yield Deadline(_end_of(first.day + timedelta(days=hold), parcel, terms), "hold_run_out", first.evidence)
+        day = first.day + timedelta(days=hold + grace_days)
+        yield Deadline(_end_of(day, parcel, terms), "hold_run_out", first.evidence)
 
 
 def _end_of(day: date, parcel: Parcel, terms: Terms) -> datetime:
@@ -141,17 +140,24 @@ def _off_calendar(row: Attempt, terms: Terms) -> bool:
 # ----------------------------------------------------------------------------------------------------- the case home
 
 
-def _case(parcel: Parcel, limit: int | None, dates: list[Deadline], now: datetime) -> Case | None:
-    """The case that the evidence makes. A parcel delivered after all, or called back to its way out, cancels it."""
+def _case(
+    parcel: Parcel, limit: int | None, stated: list[Deadline], dates: list[Deadline], now: datetime
+) -> Case | None:
+    """The case that the evidence makes. A parcel delivered after all, or called back to its way out, cancels it.
+
+    `stated` are the carrier's dates, by which it turns a parcel; `dates` the same with the shop's grace.
+    """
     turn = next((t for t in reversed(parcel.turns) if t.leg is Leg.BACK), None)
     evidence = _all_evidence(parcel, limit)
     if parcel.leg is Leg.BACK and turn:
-        known = _until_turn(evidence, dates, turn, parcel) or _carriers_own_limit(parcel, limit)
+        known = _until_turn(evidence, stated, turn, parcel) or _carriers_own_limit(parcel, limit)
         reason = known[-1].reason if known else HomeReason.UNKNOWN
         proof = _proof(known, reason) or (turn.source,)
+        opened = min([e.at for e in known if e.sends_home], default=turn.at)
         if parcel.status is Status.DELIVERED and parcel.returned_at:
-            return Case(CaseState.ARRIVED, reason, parcel.returned_at, (*proof, parcel.decided_by))
-        return Case(CaseState.UNDER_WAY, reason, turn.at, (*proof, turn.source) if turn.source not in proof else proof)
+            return Case(CaseState.ARRIVED, reason, parcel.returned_at, (*proof, parcel.decided_by), opened)
+        proof = (*proof, turn.source) if turn.source not in proof else proof
+        return Case(CaseState.UNDER_WAY, reason, turn.at, proof, opened)
     horizon = parcel.delivered_at or now
     evidence += [_expired(d, d.at) for d in dates if d.at <= horizon]
     evidence.sort(key=lambda e: e.at)
@@ -167,13 +173,32 @@ def _case(parcel: Parcel, limit: int | None, dates: list[Deadline], now: datetim
     return Case(CaseState.CANCELLED, reason, parcel.turns[-1].at, (parcel.turns[-1].source,))
 
 
+def _returns_by(parcel: Parcel, limit: int | None, dates: list[Deadline], terms: Terms) -> Deadline | None:
+    """When the carrier turns it round by itself: so many business days after the last attempt, else its known dates.
+
+    source: facts/ups.md 5 (five business days), facts/usps.md 4.3
+    """
+    days, last = terms.attempts.hold_after_final_business_days, _last_attempt(parcel, limit)
+    if days is not None and last and last.day:
+        day = add_business_days(last.day, days, terms.attempts.days, terms.attempts.holidays)
+        return Deadline(_end_of(day, parcel, terms), "hold_after_last_attempt", last.evidence)
+    stated = [d for d in dates if d.rule != "hold_run_out"]  # what the carrier says beats what it usually does
+    return next(iter(stated or dates), None)
+
+
+def _last_attempt(parcel: Parcel, limit: int | None) -> Attempt | None:
+    """The attempt after which the carrier makes no other."""
+    made = (row for row in parcel.attempts if row.counted)
+    return next(
+        (r for r in made if r.final or (limit is not None and r.ordinal is not None and r.ordinal >= limit)), None
+    )
+
+
 def _all_evidence(parcel: Parcel, limit: int | None) -> list[Evidence]:
     """What the events say, and the attempt that reached the limit."""
     evidence = list(parcel.evidence)
-    for row in parcel.attempts:
-        if row.counted and (row.final or (limit is not None and row.ordinal is not None and row.ordinal >= limit)):
-            evidence += [Evidence(row.at, HomeReason.FAILED_DELIVERY_ATTEMPTS, source, True) for source in row.evidence]
-            break
+    if row := _last_attempt(parcel, limit):
+        evidence += [Evidence(row.at, HomeReason.FAILED_DELIVERY_ATTEMPTS, source, True) for source in row.evidence]
     return sorted(evidence, key=lambda e: e.at)
 
 
@@ -219,20 +244,34 @@ def verdicts(conclusion: Conclusion, before: tuple[str, str]) -> Iterator[Verdic
     for row, off_calendar in conclusion.rows:
         if row.counted:
             extra = {"attempt": {"ordinal": row.ordinal, "off_calendar": off_calendar, "inferred": row.inferred}}
-            yield Verdict(f"out/attempt/{row.ordinal}", "parcel.attempt_failed", extra)
+            yield Verdict(f"out/attempt/{row.ordinal}", "parcel.attempt_failed", extra, row.rule)
     now = (str(conclusion.leg), str(conclusion.status))
     if now != before and conclusion.status not in _NEVER_SAID:
-        yield Verdict(f"status/{now[0]}/{now[1]}/{_turning_point(conclusion)}", "parcel.status_changed")
+        name = f"status/{now[0]}/{now[1]}/{_turning_point(conclusion)}"
+        yield Verdict(name, "parcel.status_changed", rule=conclusion.rule)
     if conclusion.late and parcel.purpose is not Purpose.RETURN:
-        yield Verdict(f"late/{parcel.promised}", "parcel.late")
+        yield Verdict(f"late/{parcel.promised}", "parcel.late", rule="promise")
     if conclusion.leg is Leg.OUT and conclusion.status is Status.DELIVERED:
-        yield Verdict(f"delivered/{parcel.decided_by}", "parcel.delivered")
-    if conclusion.case and conclusion.case.state is not CaseState.CANCELLED:
+        yield Verdict(f"delivered/{parcel.decided_by}", "parcel.delivered", rule=conclusion.rule)
+    if conclusion.case:
+        rule = str(conclusion.case.reason)
+        yield from (replace(verdict, rule=verdict.rule or rule) for verdict in _of_the_case(conclusion.case))
+
+
+def _of_the_case(case: Case) -> Iterator[Verdict]:
+    """Each step of the way home, once. That it is left to the carrier is told to ops alone, with a link
+    (homecoming.py).
+    """
+    if case.state is not CaseState.CANCELLED:
         yield Verdict("case/expected", "return_to_warehouse.expected")
-    if conclusion.case and conclusion.case.state is not CaseState.EXPECTED:
-        if conclusion.case.state is CaseState.ARRIVED:
-            yield Verdict("case/under_way", "return_to_warehouse.under_way")
-        yield Verdict(f"case/{conclusion.case.state}", f"return_to_warehouse.{conclusion.case.state}")
+    if case.deed and case.deed.step is Step.REQUESTED:
+        yield Verdict("case/requested", "return_to_warehouse.requested")
+    if case.state is CaseState.ARRIVED:
+        yield Verdict("case/under_way", "return_to_warehouse.under_way")
+    if case.state in (CaseState.UNDER_WAY, CaseState.ARRIVED, CaseState.CANCELLED):
+        yield Verdict(f"case/{case.state}", f"return_to_warehouse.{case.state}")
+    if case.overdue:
+        yield Verdict("case/overdue", "ops.return_overdue", rule="return_to_warehouse.overdue_days")
 
 
 def _turning_point(conclusion: Conclusion) -> str:

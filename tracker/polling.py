@@ -3,17 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from carriers.contract import Away, Busy, Carrier, CarrierError, Payload
+from carriers.contract import Busy, Carrier, CarrierError, Payload
 from fleet.clocks import Clock, from_us, to_us
+from merchants.terms import Terms
 from store.engine import Row, Store, Tx
-from store.outbox import say
-from store.parcels import checked, claim_due_polls, note_checked, parcel_by_id, release
-from store.settings import forget_setting, get_setting, put_setting
+from store.parcels import checked, claim_due_polls, find_parcel, note_checked, parcel_by_id, release, renew
 from tracker.lifecycle import ENDED, Purpose, Status
 
 log = logging.getLogger(__name__)
@@ -41,17 +40,64 @@ _LOST_MAY_TURN_UP = timedelta(days=30)
 _CARRIER_FORGETS = timedelta(days=120)  # source: facts/ups.md 4, facts/usps.md 3.3
 _DORMANT = timedelta(hours=24)
 _FRESH_LABEL = timedelta(days=7)
+_UNUSED = frozenset({Status.UNKNOWN, Status.LABEL_CREATED})
+_HOUSE: Mapping[str, int] = {}  # no figures of a shop's own
 
-LEASE_SECONDS = 120.0
-AT_ONCE = 20  # open calls to one carrier
+LEASE_SECONDS = 25.0  # renewed while we are at it, so that a dead worker's parcels are soon another's
+RENEW_SECONDS = 8.0
+AT_ONCE = 72  # open calls to one carrier: the door holds at 80, and a purchase must not wait for polls
+WAVES = 4  # so many times that many parcels are claimed together
+LONGEST_SWEEP_US = 10_000_000
+
+Heard = tuple[Row, int, datetime]
+"""A claimed parcel, its fence, and when its carrier answered."""
 
 
 def next_poll(
-    status: Status, purpose: Purpose, *, registered: datetime, moved: datetime | None, now: datetime
+    status: Status,
+    purpose: Purpose,
+    *,
+    registered: datetime,
+    moved: datetime | None,
+    now: datetime,
+    minutes: Mapping[str, int] = _HOUSE,
 ) -> datetime | None:
-    """When the carrier should be asked again; None when asking can bring nothing more.
+    """When the carrier should be asked again; None when asking can bring nothing more."""
+    every = interval(status, purpose, registered=registered, moved=moved, now=now, minutes=minutes)
+    return now + every if every else None
 
-    `moved` is the newest event's instant, None while nothing was ever told.
+
+def stale_at(
+    status: Status,
+    purpose: Purpose,
+    *,
+    registered: datetime,
+    moved: datetime | None,
+    heard: datetime,
+    minutes: Mapping[str, int] = _HOUSE,
+) -> datetime | None:
+    """From when on what is known is older than promised: two turns and an hour after the carrier was heard last.
+
+    None where no turn comes any more, and for return labels that nobody used: nothing is promised of those.
+    """
+    every = interval(status, purpose, registered=registered, moved=moved, now=heard, minutes=minutes)
+    if every is None or (status in _UNUSED and purpose is Purpose.RETURN):
+        return None
+    return heard + 2 * every + HOUR
+
+
+def interval(
+    status: Status,
+    purpose: Purpose,
+    *,
+    registered: datetime,
+    moved: datetime | None,
+    now: datetime,
+    minutes: Mapping[str, int] = _HOUSE,
+) -> timedelta | None:
+    """How long until the carrier is asked again; None when asking can bring nothing more.
+
+    `moved` is the newest event's instant, None while nothing was ever told; `minutes` are the shop's own figures.
     """
     latest = max(registered, moved or registered)
     watch = _CARRIER_FORGETS
@@ -59,24 +105,16 @@ def next_poll(
         watch = _LOST_MAY_TURN_UP if status in (Status.LOST, Status.DESTROYED) else _AFTER_THE_END
     if now - latest > watch:
         return None
-    dormant = status in (Status.UNKNOWN, Status.LABEL_CREATED)
-    if dormant and (purpose is Purpose.RETURN or now - registered > _FRESH_LABEL):
-        return now + _DORMANT  # most unused labels stay unused: they may cost almost nothing
-    return now + _EVERY[status]
+    if status in _UNUSED and (purpose is Purpose.RETURN or now - registered > _FRESH_LABEL):
+        return _DORMANT  # most unused labels stay unused: they may cost almost nothing
+    return timedelta(minutes=minutes[status]) if status in minutes else _EVERY[status]
 
 
 class Reader(Protocol):
     """What polling needs of the ledger."""
 
-    async def keep(self, payload: Payload, now: datetime) -> "KeptLike": ...
-    async def read(self, id: int, now: datetime) -> tuple[str, ...]: ...
-
-
-class KeptLike(Protocol):
-    @property
-    def id(self) -> int: ...
-    @property
-    def unread(self) -> bool: ...
+    async def take_in(self, payload: Payload, now: datetime) -> tuple[str, ...]: ...
+    def terms(self, row: Row) -> Terms: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +127,24 @@ class Poller:
     real_us: Callable[[], int] = lambda: time.time_ns() // 1000
     _quiet_until: dict[str, int] = field(default_factory=dict)  # real time, by carrier: it is busy until then
 
-    async def sweep(self, carrier: Carrier, limit: int = 200) -> int:
-        """Ask one carrier about what is due; how many parcels were asked about.
+    async def sweep(self, carrier: Carrier, limit: int = 0) -> int:
+        """Ask one carrier about what is due, for ten seconds at most; how many parcels were asked about."""
+        asked, began = 0, self.real_us()
+        size = carrier.abilities.batch
+        limit = limit or AT_ONCE * WAVES // size * size
+        while self.real_us() >= self._quiet_until.get(carrier.name, 0):
+            claimed = await self._claim_and_ask(carrier, limit)
+            asked += claimed
+            if claimed < limit or self.real_us() - began > LONGEST_SWEEP_US:
+                break
+        return asked
+
+    async def _claim_and_ask(self, carrier: Carrier, limit: int) -> int:
+        """Ask about so many that are due; how many there were.
 
         A parcel is claimed under a lease in real time and a fence, so that two workers never both count its answer.
         """
         now, real = self.clock.now(), self.real_us()
-        if real < self._quiet_until.get(carrier.name, 0):
-            return 0
 
         async def claim(tx: Tx) -> list[tuple[Row, int]]:
             return await claim_due_polls(
@@ -109,45 +157,63 @@ class Poller:
             )
 
         mine = await self.store.write(claim)
+        if not mine:
+            return 0
         size = carrier.abilities.batch
         batches = [mine[start : start + size] for start in range(0, len(mine), size)]
-        turn = asyncio.Semaphore(AT_ONCE)
+        turn, heard = asyncio.Semaphore(AT_ONCE), list[Heard]()
 
         async def one(batch: Sequence[tuple[Row, int]]) -> None:
             async with turn:
-                await self._ask(carrier, batch)
+                heard.extend(await self._ask(carrier, batch))
 
         async with asyncio.TaskGroup() as group:
-            for batch in batches:
-                group.create_task(one(batch))
+            keeping = group.create_task(self._keep_lease(mine))
+            async with asyncio.TaskGroup() as asking:
+                for batch in batches:
+                    asking.create_task(one(batch))
+            keeping.cancel()
+        await self.store.write(lambda tx: self._checked(tx, heard))
         return len(mine)
+
+    async def _keep_lease(self, mine: Sequence[tuple[Row, int]]) -> None:
+        """What waits for its turn stays ours for as long as we live."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            until = self.real_us() + int(LEASE_SECONDS * 1e6)
+            await self.store.write(lambda tx, until=until: renew(tx, mine, until))  # type: ignore[misc]
 
     async def ask_now(self, carrier: Carrier, number: str) -> tuple[str, ...]:
         """Ask about one number at once, whatever is due; the numbers that changed. Raises CarrierError."""
         changed: list[str] = []
         for payload in await carrier.track([number]):
-            kept = await self.ledger.keep(payload, self.clock.now())
-            if kept.unread:
-                changed += await self.ledger.read(kept.id, self.clock.now())
-        await self.store.write(lambda tx: note_checked(tx, carrier.name, number, to_us(self.clock.now())))
+            changed += await self.ledger.take_in(payload, self.clock.now())
+        now = self.clock.now()
+
+        async def unit(tx: Tx) -> None:
+            row = await find_parcel(tx, carrier.name, number)
+            if row is not None:
+                stale_us = self._stale_us(row, now)
+                await note_checked(tx, carrier.name, number, checked_us=to_us(now), stale_us=stale_us)
+
+        await self.store.write(unit)
         return tuple(changed)
 
-    async def _ask(self, carrier: Carrier, batch: Sequence[tuple[Row, int]]) -> None:
+    async def _ask(self, carrier: Carrier, batch: Sequence[tuple[Row, int]]) -> list[Heard]:
+        """Ask about one batch and take in what is answered; those that were heard of, and when."""
         try:
             answers = await carrier.track([row["number"] for row, _ in batch])
         except CarrierError as error:
             await self._put_off(carrier, batch, error)
-            return
+            return []
         now = self.clock.now()
         for payload in answers:
-            kept = await self.ledger.keep(payload, now)
-            if kept.unread:
-                await self.ledger.read(kept.id, now)
-        await self.store.write(lambda tx: self._checked(tx, carrier, batch, now))
+            await self.ledger.take_in(payload, now)
+        return [(claimed, fence, now) for claimed, fence in batch]
 
-    async def _checked(self, tx: Tx, carrier: Carrier, batch: Sequence[tuple[Row, int]], now: datetime) -> None:
-        await back(tx, carrier.name, now)
-        for claimed, fence in batch:
+    async def _checked(self, tx: Tx, heard: Sequence[Heard]) -> None:
+        """When each was heard of, and when it is asked about next. Lost, it is only asked about once more."""
+        for claimed, fence, now in heard:
             row = await parcel_by_id(tx, claimed["id"])
             if row is None:
                 continue
@@ -157,6 +223,7 @@ class Poller:
                 registered=from_us(row["created_us"]),
                 moved=from_us(row["moved_us"]) if row["moved_us"] is not None else None,
                 now=now,
+                minutes=self.ledger.terms(row).polling.minutes,
             )
             await checked(
                 tx,
@@ -164,10 +231,23 @@ class Poller:
                 fence,
                 checked_us=to_us(now),
                 next_poll_us=to_us(following) if following else None,
+                stale_us=self._stale_us(row, now),
             )
 
+    def _stale_us(self, row: Row, heard: datetime) -> int | None:
+        """From when on a parcel's news is older than promised, if its carrier was heard then and not since."""
+        at = stale_at(
+            Status(row["status"]),
+            Purpose(row["purpose"]),
+            registered=from_us(row["created_us"]),
+            moved=from_us(row["moved_us"]) if row["moved_us"] is not None else None,
+            heard=heard,
+            minutes=self.ledger.terms(row).polling.minutes,
+        )
+        return to_us(at) if at else None
+
     async def _put_off(self, carrier: Carrier, batch: Sequence[tuple[Row, int]], error: CarrierError) -> None:
-        """No answer: the batch is due again soon, and an outage is told once.
+        """No answer: the batch is due again soon (the carrier's door knows of an outage: tracker/outages.py).
 
         While the carrier is busy (or our budget used up) nobody is asked, and the batch keeps its place: put behind all
         that is due, the most urgent would lose their turn whenever there is more to ask than the quota allows.
@@ -182,27 +262,5 @@ class Poller:
         async def unit(tx: Tx) -> None:
             for row, fence in batch:
                 await release(tx, row["id"], fence, next_poll_us=row["next_poll_us"] if busy else later)
-            if not busy:
-                await away(tx, carrier.name, now, str(error), down=isinstance(error, Away))
 
         await self.store.write(unit)
-
-
-async def away(tx: Tx, carrier: str, now: datetime, why: str, *, down: bool = True) -> None:
-    """The carrier does not answer: one outage is one notice, however many parcels it touches."""
-    if await get_setting(tx, f"away:{carrier}") is None:
-        await put_setting(tx, f"away:{carrier}", str(to_us(now)))
-        data = {"carrier": carrier, "error": why, "down": down}
-        name = f"away/{to_us(now)}"
-        await say(tx, subject=f"carrier:{carrier}", name=name, type="ops.carrier_away", at=now, data=data)
-
-
-async def back(tx: Tx, carrier: str, now: datetime) -> None:
-    """The carrier answers again: told once if its silence was."""
-    since = await get_setting(tx, f"away:{carrier}")
-    if since is not None:
-        await forget_setting(tx, f"away:{carrier}")
-        name = f"back/{since}"
-        await say(
-            tx, subject=f"carrier:{carrier}", name=name, type="ops.carrier_back", at=now, data={"carrier": carrier}
-        )

@@ -6,10 +6,17 @@ from datetime import datetime
 
 import msgspec
 
-from carriers.contract import Unreadable
+from carriers.contract import Payload, Unreadable
 from store.engine import Store, Tx
+from store.outbox import say
 from store.parcels import forget_tellings, list_parcels, lock_parcel_by_id
-from store.payloads import payloads_mentioning, unread_again
+from store.payloads import (
+    forget_unknown_code,
+    list_unknown_codes,
+    payload_named,
+    payloads_mentioning,
+    unread_again,
+)
 from tracker.ledger import Ledger, payload_of
 
 PAGE = 200
@@ -45,6 +52,37 @@ async def replay(
                 await report(len(found))
         after = ids[-1][0]
     return found
+
+
+async def settle_codes(ledger: Ledger, now: datetime) -> list[tuple[str, str]]:
+    """The codes nobody knew that today's tables know, by their samples: off the list, and their alerts are over."""
+
+    async def unit(tx: Tx) -> list[tuple[str, str]]:
+        known = []
+        for row in await list_unknown_codes(tx):
+            sample = await payload_named(tx, row["digest"])
+            if sample is None or not _knows(ledger, payload_of(sample), row["code"]):
+                continue
+            carrier, code = row["carrier"], row["code"]
+            await forget_unknown_code(tx, carrier, code)
+            name, data = f"{code}/known/{row['last_day']}", {"carrier": carrier, "code": code}
+            await say(tx, subject=f"code:{carrier}", name=name, type="ops.code_known", at=now, data=data)
+            known.append((carrier, code))
+        return known
+
+    return await ledger.store.write(unit)
+
+
+def _knows(ledger: Ledger, payload: Payload, code: str) -> bool:
+    """Whether every event of this code in the sample is known now. The words are the code where there is none."""
+    if payload.carrier not in ledger.readings:
+        return False
+    try:
+        readings = ledger.readings[payload.carrier].read(payload)
+    except Unreadable:
+        return False
+    found = [event.known for event in readings.events if (event.code or event.words) == code]
+    return bool(found) and all(found)
 
 
 async def _page(store: Store, after: int) -> list[tuple[int, str, str]]:
