@@ -1,25 +1,20 @@
 """What is asked for against what the order, its parcels and its earlier returns say; refusals become errors here."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from carriers.contract import Address
-from fleet.clocks import from_us, text
-from merchants.terms import Outcome, Terms
-from returns.clocks import Moments
-from returns.eligibility import Line, NamedDeadline, Wish, outcome_for, refusals, windows
-from returns.forms import Asked, wishes_of
-from returns.states import ReturnState
+from fleet.clocks import text
+from merchants.terms import Terms
+from returns.eligibility import NamedDeadline, Way, Wish, alternatives, outcome_for, refusals, windows
+from returns.forms import Asked
+from returns.lines import line_of
 from store.engine import Row, Tx
 from store.orders import lock_order, parcels_of
 from store.returns import returns_of
-from tracker.lifecycle import Leg
-from tracker.orders import Declined, counts_of, facts_of
+from tracker.orders import Declined
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,58 +43,27 @@ async def check_order(
 ) -> Checked:
     """One order's items against the order, its parcels, its earlier returns, and the terms. Raises Declined."""
     parcels, earlier = await parcels_of(tx, row["id"]), await returns_of(tx, row["id"])
+    way = Way(asked.courier, sender.country)
     taken: Counter[str] = Counter()
     items: list[dict[str, Any]] = []
     clocks: list[dict[str, Any]] = []
     for place, wish in enumerate(asked.orders[index].items):
         pointer = f"/orders/{index}/items/{place}"
-        line = _line(row, parcels, earlier, wish, pointer)
+        line = line_of(terms, row, parcels, earlier, wish.sku, pointer)
         taken[wish.sku] += wish.quantity
         if wish.quantity < 1 or taken[wish.sku] > line.left:
             message = f"{line.left} of {wish.sku} can still come back, {taken[wish.sku]} are asked for"
             raise Declined("quantity_wrong", message, f"{pointer}/quantity")
-        for refusal in refusals(terms, wish, line, courier=asked.courier, from_country=sender.country, now=now):
-            raise Declined(refusal.code, refusal.message, pointer, refusal.term)
+        for refusal in refusals(terms, wish, line, way, now):
+            can_do = [{"do": each.instead, "says": each.says} for each in alternatives(terms, wish, line, way, now)]
+            raise Declined(refusal.code, refusal.message, pointer, refusal.term, can_do)
         items.append({**asdict(wish), "gets": outcome_for(terms, wish, line.item)})
-        clocks.extend(_clock(row["number"], wish, window) for window in windows(terms, wish, line))
+        clocks.extend(clock_view(row["number"], wish, window, terms) for window in windows(terms, wish, line))
     return Checked(row["id"], items, clocks)
 
 
-def _line(row: Row, parcels: Sequence[Row], earlier: Sequence[Row], wish: Wish, pointer: str) -> Line:
-    facts = facts_of(row)
-    item = next((item for item in facts.items if item.sku == wish.sku), None)
-    if item is None:
-        raise Declined("item_not_in_order", f"{wish.sku} is not in order {row['number']}", f"{pointer}/sku")
-    with_customer = [parcel for parcel in parcels if counts_of(parcel["items"])[wish.sku] and parcel["leg"] == Leg.OUT]
-    if not with_customer:
-        raise Declined("item_not_shipped", f"{wish.sku} has not shipped, or came back undelivered", f"{pointer}/sku")
-    gone = [wishes_of(line["items"]) for line in earlier if line["state"] != ReturnState.CANCELLED]
-    mine = [past for wishes in gone for past in wishes if past["sku"] == wish.sku]
-    left = sum(counts_of(parcel["items"])[wish.sku] for parcel in with_customer) - sum(p["quantity"] for p in mine)
-    exchanged = sum(past["outcome"] == Outcome.EXCHANGE for past in mine)
-    return Line(item, left, exchanged, _moments(row, with_customer), facts.country)
-
-
-def _moments(row: Row, parcels: Sequence[Row]) -> Moments:
-    """The order's moments, and those of the last parcel that carried the item: the customer has it since then."""
-    told = [(msgspec.json.decode(parcel["conclusion"]), parcel["created_us"]) for parcel in parcels]
-    delivered = [view for view, _ in told if view.get("delivered_at")]
-    last = max(delivered, key=lambda view: str(view["delivered_at"])) if len(delivered) == len(told) else None
-    return Moments(
-        from_us(row["placed_us"]),
-        from_us(max(created for _, created in told)),
-        datetime.fromisoformat(last["delivered_at"]) if last else None,
-        _scan(last) if last else "",
-    )
-
-
-def _scan(view: Mapping[str, Any]) -> str:
-    """The event that says it was delivered."""
-    at = view["delivered_at"]
-    return next((event["id"] for event in view.get("events", ()) if event["at"] == at), "")
-
-
-def _clock(order_number: str, wish: Wish, window: NamedDeadline) -> dict[str, Any]:
+def clock_view(order_number: str, wish: Wish, window: NamedDeadline, terms: Terms) -> dict[str, Any]:
+    """A clock as it is kept and shown."""
     found = window.deadline
     return {
         "order_number": order_number,
@@ -109,6 +73,9 @@ def _clock(order_number: str, wish: Wish, window: NamedDeadline) -> dict[str, An
         "fell_back": found.fell_back,
         "started": text(found.started) if found.started else None,
         "ends": text(found.ends) if found.ends else None,
+        "ends_local": found.ends.astimezone(terms.zone).isoformat() if found.ends else None,
+        "time_zone": terms.zone.key,
+        "judged_by": window.judged_by,
         "scan": found.scan,
         "because": found.because,
     }

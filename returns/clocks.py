@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from merchants.calendars import DAY, end_of_local_day, local_day
-from merchants.terms import ClockName, ReturnWindow
+from merchants.terms import ClockName, Judged, ReturnWindow, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,25 @@ def deadline(window: ReturnWindow, moments: Moments, zone: ZoneInfo) -> Deadline
     if moments.delivered:
         return _ends(window, clock, moments.delivered, moments.scan, zone, "the carrier's delivery scan is of")
     return _fallback(window, moments, zone)
+
+
+def in_time(ends: datetime | None, judged_by: Judged, registered: datetime, accepted: datetime | None) -> bool | None:
+    """Whether what a window asks for happened before it ran out; None: it has not happened, or nobody can say yet.
+
+    A return is judged by the carrier's acceptance scan where the terms say so, never by its arrival.  # policy 32
+    """
+    judged = registered if judged_by is Judged.REGISTRATION else accepted
+    return None if ends is None or judged is None else judged < ends
+
+
+def unused_until(terms: Terms, created: datetime) -> datetime:
+    """The end of the last day on which an unused label, or a return that never set out, still stands."""
+    return end_of_local_day(local_day(created, terms.zone) + DAY * terms.label.valid_days, terms.zone)
+
+
+def silent_until(terms: Terms, last_scan: datetime) -> datetime:
+    """When a parcel on its way of which nothing more is heard counts as lost."""
+    return last_scan + timedelta(days=terms.loss.silent_days)
 
 
 def _fallback(window: ReturnWindow, moments: Moments, zone: ZoneInfo) -> Deadline:

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,10 @@ import msgspec
 from carriers.contract import Address, Carrier, LabelFormat, LabelRequest, Prepared, Refused
 from fleet.clocks import to_us
 from merchants.terms import Terms
+from returns.addresses import proven
+from returns.carrying import follow_own, own_courier
 from returns.checking import check_order, hold_orders
+from returns.clocks import unused_until
 from returns.eligibility import Courier
 from returns.forms import About, Asked, Sender, about_of
 from returns.labels import settle
@@ -23,7 +27,7 @@ from spending.buying import buy
 from spending.intents import Intent, Till, give_up, new_purchase_id, new_reference, plan
 from spending.machine import State
 from store.again import write_surely
-from store.engine import Row, Tx
+from store.engine import Row, Tx, Unit
 from store.purchases import purchase_of
 from store.returns import add_return, change_return, find_return, join_order, lock_return
 from tracker.orders import Declined, Shelf, contact_of, terms_for
@@ -46,6 +50,14 @@ class _Paper:
     reference: str = field(default_factory=new_reference)
 
 
+class _Unproven(Exception):
+    """The terms allow the return; whether its address is one has to be asked first, outside the transaction."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__("an address is to be checked")
+        self.address = address
+
+
 async def register(till: Till, shelf: Shelf, asked: Asked) -> Registered:
     """Register a return and get its label where the terms say so. Raises Declined, naming the term that refuses."""
     now = till.clock.now()
@@ -53,15 +65,16 @@ async def register(till: Till, shelf: Shelf, asked: Asked) -> Registered:
     carrier = _carrier(till, terms, asked)
     digest = till.sealer.mark("asked:" + msgspec.json.encode(asked).decode())
     paper = _Paper(_number(till, asked))
+    known: dict[Address, Address] = {}  # addresses as given -> as the carrier writes them
 
     async def unit(tx: Tx) -> str | None:
         """The purchase to make, if any; the return itself may have been there before."""
         if row := await find_return(tx, paper.number):
             return await _repeated(tx, row, digest)
-        return await _enter(tx, till, terms, asked, carrier, paper, digest, now)
+        return await _enter(tx, till, terms, asked, carrier, paper, digest, now, known)
 
     try:
-        purchase_id = await write_surely(till.store, unit)
+        purchase_id = await _entered(till, carrier, unit, known)
     except Braked as braked:
         await tell_braked(till, braked, asked.caller, f"return:{paper.number}")
         raise Declined(braked.code, braked.message) from braked
@@ -71,6 +84,18 @@ async def register(till: Till, shelf: Shelf, asked: Asked) -> Registered:
         await settle(till, shelf, purchase_id)
         points.crash_point("issue.after")
     return await till.store.read(lambda tx: _answer(tx, paper.number))
+
+
+async def _entered(
+    till: Till, carrier: Carrier | None, unit: Unit[str | None], known: dict[Address, Address]
+) -> str | None:
+    """The unit, run again whenever it finds an address that nobody has checked: refusals by the terms come first."""
+    while True:
+        try:
+            return await write_surely(till.store, unit)
+        except _Unproven as unproven:
+            assert carrier is not None
+            known[unproven.address] = await proven(till, carrier, unproven.address)
 
 
 def _carrier(till: Till, terms: Terms, asked: Asked) -> Carrier | None:
@@ -107,21 +132,29 @@ async def _enter(
     paper: _Paper,
     digest: str,
     now: datetime,
+    known: Mapping[Address, Address],
 ) -> str | None:
     """The return, what comes back, the notice, and the intent to buy its label: all or nothing."""
     orders = await hold_orders(tx, asked)
     sender = _from(asked, orders[0], till)
     parts = [await check_order(tx, terms, asked, n, row, sender, now) for n, row in enumerate(orders)]
-    prepared = _prepare(carrier, terms, asked, paper, sender) if carrier else None
-    about = About(asked.courier, digest, tuple(clock for part in parts for clock in part.clocks))
+    if carrier and sender not in known:
+        raise _Unproven(sender)
+    mail = _electronic(carrier, terms, sender, orders[0], till) if carrier else ""
+    prepared = _prepare(carrier, terms, asked, paper, known[sender], mail) if carrier else None
+    clocks = tuple(clock for part in parts for clock in part.clocks)
+    own = own_courier(terms, asked.own) if asked.courier is Courier.OWN else None
+    about = About(asked.courier, digest, clocks, qr=asked.qr, weight_kg=asked.weight_kg, own=own)
     state = ReturnState.LABEL_PENDING if prepared else ReturnState.REGISTERED
-    added = await add_return(tx, _values(till, asked, paper, state, about, sender, now))
+    added = await add_return(tx, _values(till, terms, asked, paper, state, about, sender, now))
     row = await lock_return(tx, paper.number)
     assert row is not None
     if not added:  # the same key at the same moment
         return await _repeated(tx, row, digest)
     for part in parts:
         await join_order(tx, row["id"], part.order_id, msgspec.json.encode(part.items).decode())
+    if own:
+        await follow_own(tx, till, terms, row, about, sender, now)
     await tell_return(tx, paper.number, "registered", "return.registered", now)
     if prepared is None:
         return None
@@ -132,7 +165,14 @@ async def _enter(
 
 
 def _values(
-    till: Till, asked: Asked, paper: _Paper, state: ReturnState, about: About, sender: Address, now: datetime
+    till: Till,
+    terms: Terms,
+    asked: Asked,
+    paper: _Paper,
+    state: ReturnState,
+    about: About,
+    sender: Address,
+    now: datetime,
 ) -> dict[str, Any]:
     return {
         "merchant": asked.merchant,
@@ -140,6 +180,7 @@ def _values(
         "state": state,
         "return": msgspec.json.encode(about).decode(),
         "sealed": till.sealer.seal(msgspec.json.encode(Sender(sender))),
+        "review_us": to_us(unused_until(terms, now)),
         "created_us": to_us(now),
         "updated_us": to_us(now),
     }
@@ -155,7 +196,20 @@ def _from(asked: Asked, order: Row, till: Till) -> Address:
     return contact.ship_to
 
 
-def _prepare(carrier: Carrier, terms: Terms, asked: Asked, paper: _Paper, sender: Address) -> Prepared:
+def _electronic(carrier: Carrier, terms: Terms, sender: Address, order: Row, till: Till) -> str:
+    """Where the carrier mails the label itself, by terms that say so; empty: it does not."""
+    if terms.label.by != "carrier_email":
+        return ""
+    if carrier.abilities.electronic:
+        raise Declined("label_impossible", carrier.abilities.electronic, term="label.by")
+    contact = contact_of(order, till.sealer)
+    mail = sender.email or (contact.email if contact else "")
+    if not mail:
+        raise Declined("email_needed", "nobody knows where to mail the label: state an e-mail", "/from_address/email")
+    return mail
+
+
+def _prepare(carrier: Carrier, terms: Terms, asked: Asked, paper: _Paper, sender: Address, mail: str) -> Prepared:
     request = LabelRequest(
         purchase_id=paper.purchase_id,
         reference=paper.reference,
@@ -168,7 +222,16 @@ def _prepare(carrier: Carrier, terms: Terms, asked: Asked, paper: _Paper, sender
         is_return=True,
         order_numbers=tuple(order.order_number for order in asked.orders),
         return_number=paper.number,
+        electronic_to=mail,
+        qr=asked.qr,
     )
+    return label_bytes(carrier, request)
+
+
+def label_bytes(carrier: Carrier, request: LabelRequest) -> Prepared:
+    """The purchase as bytes. Raises Declined where the carrier makes no such label."""
+    if request.qr and carrier.abilities.qr:
+        raise Declined("label_impossible", carrier.abilities.qr, "/qr")
     try:
         return carrier.prepare_label(request)
     except Refused as error:

@@ -1,11 +1,11 @@
-"""May these items come back, and for what: each refusal names the shop's term that says so. Pure."""
+"""May these items come back, and for what: each refusal names the shop's term that says so, and what would do. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from merchants.terms import Outcome, ReturnReason, ReturnWindow, Terms
+from merchants.terms import Judged, Outcome, ReturnReason, ReturnWindow, Terms
 from returns.clocks import Deadline, Moments, deadline
 from tracker.orders import Item
 
@@ -32,11 +32,12 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is known of the item a wish is about. `left` have arrived and not been sent back yet."""
+    """What is known of the item a wish is about. `left` have arrived and not been sent back yet; of these,
+    `exchangeable` were not exchanged as often as the terms allow."""
 
     item: Item
     left: int
-    exchanged: int
+    exchangeable: int
     moments: Moments
     bought_in: str  # the country of delivery
 
@@ -54,6 +55,35 @@ class NamedDeadline:
 
     term: str
     deadline: Deadline
+    judged_by: Judged
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a return is to be made: by whom it travels, and from where."""
+
+    courier: Courier
+    from_country: str
+
+
+class Instead(StrEnum):
+    """What a customer whose wish is refused can do."""
+
+    OWN_COURIER = "own_courier"
+    PREPAID = "prepaid"
+    REFUND = "refund"
+    EXCHANGE = "exchange"
+    STORE_CREDIT = "store_credit"
+    SEND_FROM = "send_from"
+    CONTACT_SHOP = "contact_shop"
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A way that the terms allow. `says` is a sentence for people."""
+
+    instead: Instead
+    says: str
 
 
 def windows(terms: Terms, wish: Wish, line: Line) -> list[NamedDeadline]:
@@ -63,21 +93,42 @@ def windows(terms: Terms, wish: Wish, line: Line) -> list[NamedDeadline]:
         ("returns.send", terms.returns.send),
         ("exchange.window", terms.exchange.window if wish.outcome is Outcome.EXCHANGE else None),
     ]
-    return [NamedDeadline(term, deadline(window, line.moments, terms.zone)) for term, window in named if window]
+    return [
+        NamedDeadline(term, deadline(window, line.moments, terms.zone), window.judged_by)
+        for term, window in named
+        if window
+    ]
 
 
-def refusals(
-    terms: Terms, wish: Wish, line: Line, *, courier: Courier, from_country: str, now: datetime
-) -> Iterator[Refusal]:
+def refusals(terms: Terms, wish: Wish, line: Line, way: Way, now: datetime) -> Iterator[Refusal]:
     """Every term that stands against it, the plainest first."""
     yield from _never(terms, line.item)
-    yield from _place(terms, line, from_country)
+    yield from _place(terms, line, way.from_country)
     for window in windows(terms, wish, line):
         # a window judged by the acceptance scan is lost already when it is over before anything was handed over
         if window.deadline.is_over(now):
             yield Refusal("return_window_over", f"it is too late: {window.deadline.because}", window.term)
     yield from _exchange(terms, wish, line)
-    yield from _payer(terms, wish, courier)
+    yield from _payer(terms, wish, way.courier)
+
+
+def alternatives(terms: Terms, wish: Wish, line: Line, way: Way, now: datetime) -> list[Alternative]:
+    """What a refused customer can do: each other wish or way that nothing stands against, the smallest change first."""
+    found = list(refusals(terms, wish, line, way, now))
+    if not found:
+        return []
+    if any(refusal.code == "contact_us" for refusal in found):
+        return [Alternative(Instead.CONTACT_SHOP, f"ask the shop how {wish.sku} can be sent back")]
+    home = line.bought_in if terms.returns.from_country == "same" else terms.shop.country
+    ways = [way, replace(way, courier=_other(way.courier))]
+    ways += [replace(each, from_country=home) for each in ways if way.from_country != home]
+    for tried in ways:
+        wishes = [replace(wish, outcome=outcome) for outcome in Outcome]
+        allowed = [each for each in wishes if not any(refusals(terms, each, line, tried, now))]
+        if allowed:
+            others = [each for each in allowed if each.outcome is wish.outcome] or allowed
+            return list(_changes(wish, way, tried, list(dict.fromkeys(each.outcome for each in others))))
+    return []
 
 
 def outcome_for(terms: Terms, wish: Wish, item: Item) -> Outcome:
@@ -91,6 +142,23 @@ def outcome_for(terms: Terms, wish: Wish, item: Item) -> Outcome:
     if outcome is Outcome.EXCHANGE and not item.replacement_in_stock:
         outcome = rows.out_of_stock
     return outcome
+
+
+def _other(courier: Courier) -> Courier:
+    return Courier.OWN if courier is Courier.PREPAID else Courier.PREPAID
+
+
+def _changes(wish: Wish, way: Way, tried: Way, outcomes: list[Outcome]) -> Iterator[Alternative]:
+    """What is different about a wish and a way that are allowed, each as one thing to do."""
+    if tried.from_country != way.from_country:
+        yield Alternative(Instead.SEND_FROM, f"send it from {tried.from_country}")
+    if tried.courier is not way.courier:
+        word = "by a courier of your own" if tried.courier is Courier.OWN else "with the shop's label"
+        yield Alternative(Instead.OWN_COURIER if tried.courier is Courier.OWN else Instead.PREPAID, f"send it {word}")
+    for outcome in outcomes:
+        if outcome is not wish.outcome:
+            name = outcome.replace("_", " ")
+            yield Alternative(Instead(outcome), f"ask for {'an' if name[0] in 'aeiou' else 'a'} {name}")
 
 
 def _never(terms: Terms, item: Item) -> Iterator[Refusal]:
@@ -120,7 +188,7 @@ def _exchange(terms: Terms, wish: Wish, line: Line) -> Iterator[Refusal]:
     if wish.outcome not in offered:
         message = f"{wish.outcome} is not offered for {wish.sku}; offered: {', '.join(sorted(offered))}"
         yield Refusal("outcome_not_offered", message, "outcome.choices")
-    if wish.outcome is Outcome.EXCHANGE and line.exchanged >= terms.exchange.times_per_item:
+    if wish.outcome is Outcome.EXCHANGE and line.exchangeable < wish.quantity:
         message = f"{wish.sku} was exchanged before; it can still be returned"
         yield Refusal("exchange_used_up", message, "exchange.times_per_item")
 

@@ -1,7 +1,7 @@
 """Returns follow their parcels: each change of a parcel's status moves its return once, in order.
 
-The tracker writes outbox rows and knows no returns; this reads them. Which rows are new is decided per parcel, by the
-numbers of its notices, which have no gaps; the cursor over the outbox only says where it is worth looking.
+The tracker writes outbox rows and knows no returns; this reads them. Which changes are new to a return is decided by
+the numbers of its parcel's notices, which have no gaps; the mark on a row only says that somebody has looked at it.
 """
 
 from dataclasses import replace
@@ -9,76 +9,74 @@ from datetime import datetime
 
 import msgspec
 
-from fleet.clocks import to_us
-from returns.forms import about_of
-from returns.showing import tell_return
+from fleet.clocks import from_us, to_us
+from returns.arrival import become, enter_receipt, not_lost
+from returns.clocks import silent_until
+from returns.forms import Receipt, Teller, about_of
+from returns.homecoming import come_home
+from returns.lines import scan_at
+from returns.losing import loss_of
+from returns.reviewing import lose
+from returns.showing import own_labels, tell_return
 from returns.states import ReturnState, state_after
+from spending.intents import Till
 from store.again import write_surely
-from store.engine import Row, Store, Tx
-from store.returns import change_return, lock_return_by_parcel, moved_since, newest_notice, notices_after
-from store.settings import get_setting, put_setting
+from store.engine import Row, Tx
+from store.returns import lock_return_by_parcel, mark_followed, notices_after, set_review, unfollowed
 from tracker.lifecycle import Leg, Status
+from tracker.orders import Shelf, terms_for
 
-CURSOR = "returns.followed"
-# Where several write, a row may become visible after one with a higher number: everything is looked at in two sweeps,
-# and so many rows before them.
-MARGIN = 200
-PAGE = 1000
+PAGE = 500
 
 
-async def follow(store: Store, now: datetime) -> int:
-    """Move every return whose parcel has moved; how many parcels were looked at."""
-    before, last, newest, parcels = await store.read(_worth_looking)
-    if before == newest:
-        return 0
-    for parcel_id in parcels:
-        await follow_parcel(store, parcel_id, now)
-    await write_surely(store, lambda tx: put_setting(tx, CURSOR, f"{last} {newest}"))
-    return len(parcels)
+async def follow(till: Till, shelf: Shelf) -> int:
+    """Move every return whose parcel has moved; how many changes were looked at."""
+    total = 0
+    while rows := await till.store.read(lambda tx: unfollowed(tx, PAGE)):
+        for parcel_id in dict.fromkeys(row["parcel_id"] for row in rows if row["parcel_id"] is not None):
+            await follow_parcel(till, shelf, parcel_id)
+        for parcel_id in dict.fromkeys(row["home_id"] for row in rows if row["home_id"] is not None):
+            await come_home(till, shelf, parcel_id)
+        ids, at = [row["id"] for row in rows], to_us(till.clock.now())
+        await write_surely(till.store, lambda tx, ids=ids, at=at: mark_followed(tx, ids, at))  # type: ignore[misc]
+        total += len(rows)
+    return total
 
 
-async def _worth_looking(tx: Tx) -> tuple[int, int, int, list[int]]:
-    """Where the last two sweeps ended, where this one ends, and the returns' parcels that moved since the former."""
-    before, last = (int(part) for part in (await get_setting(tx, CURSOR) or "0 0").split())
-    newest = await newest_notice(tx)
-    parcels: dict[int, None] = {}
-    after = max(0, before - MARGIN)
-    while before != newest:
-        rows = await moved_since(tx, after, PAGE)
-        parcels.update(dict.fromkeys(row["parcel_id"] for row in rows))
-        if len(rows) < PAGE:
-            break
-        after = rows[-1]["id"]
-    return before, last, newest, list(parcels)
-
-
-async def follow_parcel(store: Store, parcel_id: int, now: datetime) -> None:
+async def follow_parcel(till: Till, shelf: Shelf, parcel_id: int) -> None:
     """Bring one parcel's return up to what was told of the parcel; nothing for a parcel that is no return's."""
+    now = till.clock.now()
 
     async def unit(tx: Tx) -> None:
         row = await lock_return_by_parcel(tx, parcel_id)
         if row is not None:
             for notice in await notices_after(tx, parcel_id, about_of(row).followed):
-                row = await _move(tx, row, notice, now)
+                row = await _move(tx, till, shelf, row, notice, now)
 
-    await write_surely(store, unit)
+    await write_surely(till.store, unit)
 
 
-async def _move(tx: Tx, row: Row, notice: Row, now: datetime) -> Row:
+async def _move(tx: Tx, till: Till, shelf: Shelf, row: Row, notice: Row, now: datetime) -> Row:
     """One step, and the notice about it under the number of the step that caused it."""
     parcel = msgspec.json.decode(notice["data"])["parcel"]
     state, type = state_after(ReturnState(row["state"]), Leg(parcel["leg"]), Status(parcel["status"]))
+    terms = terms_for(shelf, row["merchant"], from_us(row["created_us"]))
     about = replace(about_of(row), followed=notice["sequence"])
-    await change_return(
-        tx,
-        row["id"],
-        state=state,
-        about=msgspec.json.encode(about).decode(),
-        parcel_id=row["parcel_id"],
-        updated_us=to_us(now),
-    )
-    if type:
-        await tell_return(tx, row["number"], f"{state}/{notice['sequence']}", type, now)
+    name = f"{state}/{notice['sequence']}"
+    if type and state is ReturnState.RECEIVED:
+        at = parcel.get("delivered_at")
+        receipt = Receipt(datetime.fromisoformat(at) if at else now, Teller.SCAN, scan_at(parcel, at))
+        await enter_receipt(tx, till, terms, row, replace(about, received=None), receipt, name, now)
+    elif type and state is ReturnState.LOST:
+        loss = loss_of(terms, parcel["number"], parcel, await own_labels(tx, row["id"]), Teller.CARRIER, now)
+        await lose(tx, terms, row, about, loss, name, now)
+    else:
+        if type:  # under way, whatever was thought before
+            about = replace(not_lost(about), received=None, checked_between=None)
+            await set_review(tx, row["id"], to_us(silent_until(terms, from_us(notice["at_us"]))))
+        await become(tx, row, state, about, now)
+        if type:
+            await tell_return(tx, row["number"], name, type, now)
     moved = await lock_return_by_parcel(tx, row["parcel_id"])
     assert moved is not None
     return moved

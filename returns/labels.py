@@ -1,5 +1,6 @@
 """What an ended purchase brings a return: its label and a parcel to follow, or the carrier's refusal."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ import msgspec
 from carriers.contract import Address
 from fleet.clocks import from_us, to_us
 from merchants.terms import Terms
+from returns.dispatching import EXCHANGE, RESEND, settle_dispatch
 from returns.forms import about_of, sender_of
 from returns.showing import tell_return
 from returns.states import BEFORE_THE_JOURNEY, ReturnState
@@ -68,9 +70,17 @@ async def settle_all(till: Till, shelf: Shelf, limit: int = 50) -> int:
     """Hand over what ended without anybody waiting for it; how many."""
     rows = await till.store.read(lambda tx: ended_purchases(tx, "label", limit))
     for row in rows:
-        if row["subject"].startswith("return:"):
-            await settle(till, shelf, row["id"])
+        if settles := SETTLES.get(row["subject"].partition(":")[0]):
+            await settles(till, shelf, row["id"])
     return len(rows)
+
+
+SETTLES: Mapping[str, Callable[[Till, Shelf, str], Awaitable[None]]] = {
+    "return": settle,
+    RESEND: settle_dispatch,
+    EXCHANGE: settle_dispatch,
+}
+"""Who takes what a purchase brought, by the kind of its subject."""
 
 
 async def purge_labels(till: Till) -> int:
@@ -103,10 +113,14 @@ async def _issue(tx: Tx, till: Till, shelf: Shelf, row: Row, purchase_id: str, n
         await _say_taken(tx, row, label, now)
         return
     waited_for = row["state"] in BEFORE_THE_JOURNEY
+    if row["parcel_id"] is not None and not waited_for and row["state"] != ReturnState.CANCELLED:
+        return  # the label that this one was to replace travels after all: the return goes on with it
     state = ReturnState.LABEL_READY if waited_for else ReturnState(row["state"])
-    await change_return(tx, row["id"], state=state, about=row["return"], parcel_id=parcel_id, updated_us=to_us(now))
+    about = msgspec.json.encode(replace(about_of(row), followed=0)).decode()  # the notices of another parcel
+    await change_return(tx, row["id"], state=state, about=about, parcel_id=parcel_id, updated_us=to_us(now))
     if waited_for:
-        await tell_return(tx, row["number"], "label_ready", "return.label_ready", now)
+        said = "label_ready" if row["parcel_id"] is None else f"label_ready/{label['number']}"
+        await tell_return(tx, row["number"], said, "return.label_ready", now)
 
 
 def _shipment(terms: Terms, sender: Address | None) -> str:
@@ -140,14 +154,18 @@ async def _say_taken(tx: Tx, row: Row, label: Row, now: datetime) -> None:
 
 
 async def _refuse(tx: Tx, row: Row, purchase: Row, now: datetime) -> None:
-    """The carrier refused the label: the return ends, so that its items are free for another one."""
+    """The carrier refused the label: the return ends, so that its items are free for another one.
+
+    Where it was to replace one, the return is as it was without a label.
+    """
+    state = ReturnState.CANCELLED if row["parcel_id"] is None else ReturnState.REGISTERED
     outcome = msgspec.json.decode(purchase["outcome"])
     why = " ".join(part for part in (outcome["code"], outcome["why"]) if part) or "the carrier refused the label"
     about = replace(about_of(row), why=why)
     await change_return(
         tx,
         row["id"],
-        state=ReturnState.CANCELLED,
+        state=state,
         about=msgspec.json.encode(about).decode(),
         parcel_id=row["parcel_id"],
         updated_us=to_us(now),

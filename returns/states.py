@@ -1,7 +1,10 @@
-"""A return's states, and how its parcel's journey moves them: pure."""
+"""A return's states, and how its parcel's journey and the warehouse move them: pure."""
 
+from collections.abc import Collection
 from enum import StrEnum
 
+from merchants.terms import Outcome
+from returns.settling import Verdict
 from tracker.lifecycle import Leg, Status
 
 
@@ -33,6 +36,18 @@ MOVED_BY_SCANS = BEFORE_THE_JOURNEY | {
 }
 """From here the warehouse has spoken: no scan undoes that."""
 
+DECIDABLE = frozenset({ReturnState.RECEIVED, ReturnState.CHECKING})
+DECIDED = frozenset(
+    {
+        ReturnState.ACCEPTED,
+        ReturnState.PARTLY_ACCEPTED,
+        ReturnState.REJECTED,
+        ReturnState.SENT_BACK,
+        ReturnState.EXCHANGED,
+        ReturnState.REFUNDED,
+    }
+)
+
 _NOTHING_YET = frozenset({Status.UNKNOWN, Status.LABEL_CREATED, Status.VOIDED})
 _GONE = frozenset({Status.LOST, Status.DESTROYED})
 
@@ -50,3 +65,19 @@ def state_after(current: ReturnState, leg: Leg, status: Status) -> tuple[ReturnS
     else:
         state = ReturnState.ON_ITS_WAY
     return (current, None) if state is current else (state, f"return.{state}")
+
+
+def state_decided(
+    verdicts: Collection[Verdict], gets: Collection[Outcome], *, resent: bool, exchanged: bool, refunded: bool
+) -> ReturnState:
+    """The state that follows from the warehouse's word on every piece, and from what has left since.
+
+    `gets` is what the customer gets for the accepted pieces; `resent` and `exchanged`: it is on its way to him.
+    """
+    if refunded:
+        return ReturnState.REFUNDED
+    if Verdict.ACCEPTED not in verdicts:
+        return ReturnState.SENT_BACK if resent else ReturnState.REJECTED
+    if set(verdicts) != {Verdict.ACCEPTED}:
+        return ReturnState.PARTLY_ACCEPTED
+    return ReturnState.EXCHANGED if exchanged and set(gets) == {Outcome.EXCHANGE} else ReturnState.ACCEPTED

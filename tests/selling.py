@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,8 +10,11 @@ from decimal import Decimal
 
 from carriers.contract import (
     Abilities,
+    Address,
+    AddressVerdict,
     Away,
     Bought,
+    CarrierError,
     Event,
     Kind,
     Label,
@@ -22,6 +26,7 @@ from carriers.contract import (
     Prepared,
     PurchaseOutcome,
     Readings,
+    Recognised,
     Refused,
     Rejected,
     Source,
@@ -58,12 +63,27 @@ class Seller:
     voided: list[str] = field(default_factory=list)
     asked_void: list[str] = field(default_factory=list)
     scanned: set[str] = field(default_factory=set)
+    requests: list[LabelRequest] = field(default_factory=list)  # every label that was prepared
+    verdicts: list[AddressVerdict | CarrierError] = field(default_factory=list)  # of the next addresses; then valid
+    checked: list[Address] = field(default_factory=list)
 
     def prepare_label(self, request: LabelRequest) -> Prepared:
         if not request.ship_from.city:
             raise Refused("the sender's city is missing")
+        self.requests.append(request)
         body = f"{request.reference}|{request.ship_from.name}|{request.weight_kg}".encode()
         return Prepared("label", "POST", "/labels", {"x-reference": request.reference}, body, request.reference)
+
+    def recognise(self, text: str) -> Recognised | None:
+        bare = text.replace(" ", "").upper()
+        return Recognised(bare) if self.name == "ups" and re.fullmatch(r"1Z[0-9A-Z]{16}", bare) else None
+
+    async def check_address(self, address: Address) -> AddressVerdict:
+        self.checked.append(address)
+        verdict = self.verdicts.pop(0) if self.verdicts else AddressVerdict("valid")
+        if isinstance(verdict, CarrierError):
+            raise verdict
+        return verdict
 
     async def buy(self, prepared: Prepared) -> PurchaseOutcome:
         self.sent.append(prepared.body)
@@ -107,6 +127,9 @@ class Seller:
             case "void":
                 self.voided.append(prepared.reference)
                 return Voided(prepared.reference)
+            case "dispute":
+                self.voided.append(prepared.reference)
+                return Voided(prepared.reference, "its price was asked back (dispute D-1)", pending="D-1")
             case "refuse":
                 return Rejected("190102", "no shipment within the void period")
             case "lose":

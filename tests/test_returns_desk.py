@@ -81,7 +81,7 @@ class Shop:
         event = Event(carrier, number, at, at, at.date(), kind, f"T/{kind}", str(kind), place, reason)
         kept = await self.ledger.keep(Payload(carrier, Source.PUSH, msgspec.json.encode([event])), self.at)
         await self.ledger.read(kept.id, self.at)
-        await follow(self.store, self.at)
+        await follow(self.till, self.shelf)
 
     async def register(self, asked=ASKED):
         return await register(self.till, self.shelf, asked)
@@ -281,17 +281,17 @@ async def test_a_return_is_followed_home_each_step_once(shop):
     await shop.scan(number, Kind.LABEL_CREATED, 3)
     await shop.scan(number, Kind.PICKED_UP, 4)
     await shop.scan(number, Kind.IN_TRANSIT, 5)
-    await asyncio.gather(follow(shop.store, shop.at), follow(shop.store, shop.at))
+    await asyncio.gather(follow(shop.till, shop.shelf), follow(shop.till, shop.shelf))
     assert (await shop.view(view["return_number"]))["state"] == "on_its_way"
     with pytest.raises(Declined) as caught:
         await cancel(shop.till, view["return_number"])
     assert caught.value.code == "return_under_way"
     await shop.scan(number, Kind.DELIVERED, 8, place=Place("Bentivoglio", "", "40010", "IT"))
-    await asyncio.gather(follow(shop.store, shop.at), follow(shop.store, shop.at))
+    await asyncio.gather(follow(shop.till, shop.shelf), follow(shop.till, shop.shelf))
     home = await shop.view(view["return_number"])
     assert home["state"] == "received"
     assert (await shop.said())[3:] == ["return.on_its_way", "return.received"]
-    await follow_parcel(shop.store, 2, shop.at)
+    await follow_parcel(shop.till, shop.shelf, 2)
     assert await shop.view(view["return_number"]) == home
 
 
@@ -303,11 +303,11 @@ async def test_steps_between_two_sweeps_are_all_said_in_order(shop, monkeypatch)
         patch.setattr("tests.test_returns_desk.follow", _nothing)
         await shop.scan(number, Kind.PICKED_UP, 4)
         await shop.scan(number, Kind.DELIVERED, 8, place=Place("Bentivoglio", "", "40010", "IT"))
-    await follow(shop.store, shop.at)
+    await follow(shop.till, shop.shelf)
     assert (await shop.said())[3:] == ["return.on_its_way", "return.received"]
 
 
-async def _nothing(store, now):
+async def _nothing(till, shelf):
     return 0
 
 
