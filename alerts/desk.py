@@ -1,19 +1,24 @@
 """The desk of ops: reads the outbox once, keeps the alerts, says what was raised or cleared, pages, acknowledges."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
 import msgspec
 
+from alerts.channels import Channel
 from alerts.ladder import OVER_WHEN_SEEN, Clear, Notice, Raise, climbs, decide, is_graver, not_understood
+from alerts.muting import Mute, muted_until, mutes_of
+from alerts.tellings import spread
 from fleet.clocks import from_us, text
+from fleet.clocks import real_now as clock
 from store import alerts as shelf
 from store import outbox
 from store.engine import Row, Store, Tx
 
 ROWS = 100  # outbox rows looked at in one transaction
+_TOLD = frozenset({"alert.raised", "alert.cleared", "ops.digest"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Alert:
     acked_at: datetime | None
     acked_by: str
     cleared_at: datetime | None
+    muted_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +50,23 @@ class Page:
     next: int | None
 
 
-async def sweep(store: Store, now: datetime) -> int:
+async def sweep(
+    store: Store, now: datetime, channels: Collection[Channel] = (), real_now: Callable[[], datetime] = clock
+) -> int:
     """Look at every outbox row that nobody looked at for alerts, each exactly once and in order; how many.
 
-    Alert, its notice and the mark on the row are one transaction: a crash leaves all or none.
+    Alert, its notice, what the channels are told and the mark on the row are one transaction: a crash leaves all or
+    none. An alert's own notice is a row too: the channels' tellings are made from it.
     """
 
     async def unit(tx: Tx) -> int:
         rows = await outbox.unalerted(tx, ROWS)
+        muted = await mutes_of(tx, now) if rows and channels else ()
         for row in rows:
-            await _look(tx, row, now)
+            if row["type"] in _TOLD:
+                await spread(tx, row, channels, muted, real_now())
+            else:
+                await _look(tx, row, now)
             await outbox.alerted(tx, row["id"], now)
         return len(rows)
 
@@ -63,10 +76,15 @@ async def sweep(store: Store, now: datetime) -> int:
     return total
 
 
-async def open_alerts(store: Store, *, before: int | None = None, limit: int = 50) -> Page:
-    """The open alerts, newest first; `before` is the last page's `next`."""
-    rows = await store.read(lambda tx: shelf.open_page(tx, before=before or 2**62, limit=limit + 1))
-    found = [_alert(row) for row in rows[:limit]]
+async def open_alerts(store: Store, *, before: int | None = None, limit: int = 50, now: datetime | None = None) -> Page:
+    """The open alerts, newest first; `before` is the last page's `next`. With `now`: which of them are muted."""
+
+    async def unit(tx: Tx) -> tuple[Sequence[Row], Sequence[Mute]]:
+        rows = await shelf.open_page(tx, before=before or 2**62, limit=limit + 1)
+        return rows, await mutes_of(tx, now) if now else ()
+
+    rows, mutes = await store.read(unit)
+    found = [_alert(row, muted_until(row["key"], mutes)) for row in rows[:limit]]
     return Page(found, found[-1].id if len(rows) > limit else None)
 
 
@@ -169,7 +187,7 @@ async def _say(tx: Tx, alert_id: int, what: str, cause: str, now: datetime) -> N
     )  # fmt: skip
 
 
-def _alert(row: Row) -> Alert:
+def _alert(row: Row, muted: datetime | None = None) -> Alert:
     return Alert(
         id=row["id"],
         key=row["key"],
@@ -185,4 +203,5 @@ def _alert(row: Row) -> Alert:
         acked_at=None if row["acked_us"] is None else from_us(row["acked_us"]),
         acked_by=row["acked_by"],
         cleared_at=None if row["cleared_us"] is None else from_us(row["cleared_us"]),
+        muted_until=muted,
     )

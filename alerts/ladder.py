@@ -60,12 +60,21 @@ Data: TypeAlias = Mapping[str, Any]
 OVER_WHEN_SEEN = frozenset(
     {
         "unreadable", "unknown_code", "push_forged", "endpoint_gone", "bounced", "not_understood", "spend_cap",
-        "label_used", "label_ghost", "label_price", "lookups_guessed",
+        "label_used", "label_ghost", "label_price", "lookups_guessed", "no_label",
     }
 )  # fmt: skip
 
 _LADDER = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
-_RUNGS = ("attempt_1", "attempt_2", "attempts_over", "undeliverable", "goes_back", "stop_asked", "on_its_way_back")
+_RUNGS = (
+    "attempt_1",
+    "attempt_2",
+    "attempts_over",
+    "undeliverable",
+    "goes_back",
+    "left_to_carrier",
+    "stop_asked",
+    "on_its_way_back",
+)
 
 
 def decide(notice: Notice) -> tuple[Decision, ...]:
@@ -188,6 +197,31 @@ _STEPS = {
 }
 
 
+def _left_to_carrier(notice: Notice) -> tuple[Decision, ...]:
+    """Nothing turns it round by order: a task, on the same alert, with the carrier's own page."""
+    if _is_over(_part(notice.data, "parcel")):
+        return ()
+    title = f"{_named(notice)} goes back only by the carrier's own doing: {notice.data.get('why') or 'no reason given'}"
+    page = f" on its page ({notice.data['link']})" if notice.data.get("link") else ""
+    by = str(_part(_part(_part(notice.data, "parcel"), "return_to_warehouse"), "returns_by").get("at") or "")[:10]
+    hold = f"by {by}" if by else "after its hold"
+    action = f"See whether the carrier turns it round {hold}; ask for it{page} or by phone when it does not."
+    return (_raise(notice, _delivery(notice), "left_to_carrier", Severity.CRITICAL, title, action),)
+
+
+def _return_overdue(notice: Notice) -> tuple[Decision, ...]:
+    title = f"{_named(notice)} should have been back at the warehouse by now"
+    action = "Look for it in the warehouse, then ask the carrier where it is. It clears by itself when it arrives."
+    if _is_over(_part(notice.data, "parcel")):
+        return ()
+    return (_raise(notice, _overdue(notice), "return_overdue", Severity.CRITICAL, title, action),)
+
+
+def _not_back(notice: Notice) -> tuple[Decision, ...]:
+    """It does not come back any more: neither the way there nor its lateness needs anybody."""
+    return (Clear(notice.subject, _delivery(notice)), Clear(notice.subject, _overdue(notice)))
+
+
 def _bounced(notice: Notice) -> tuple[Decision, ...]:
     title = f"{_named(notice)}: the customer's return turned round"
     action = "The parcel goes back to the customer: find out why the warehouse did not take it, and send a new label."
@@ -200,12 +234,29 @@ def _lost(notice: Notice) -> tuple[Decision, ...]:
     return (_raise(notice, _loss(notice), "lost", Severity.CRITICAL, title, action),)
 
 
+def _dwelling(notice: Notice) -> tuple[Decision, ...]:
+    days = notice.data.get("max_business_days", "some")
+    title = f"{_named(notice)}: the return lies in the warehouse, undecided for more than {days} business days"
+    action = "See that the warehouse checks it; the customer was promised an answer by now."
+    return (_raise(notice, f"{notice.subject}/dwelling", "dwelling", Severity.WARNING, title, action),)
+
+
+def _no_label(notice: Notice) -> tuple[Decision, ...]:
+    """A parcel that should leave because of a return has no label, and nothing gets it one."""
+    what = "the replacement" if notice.data.get("kind") == "exchange" else "what was not accepted"
+    title = f"{_named(notice)}: no label could be had for {what}: {notice.data.get('why', 'no reason given')}"
+    action = "Set right what stood against it and try again (dispatches/retry); else send it by hand."
+    key = f"{notice.subject}/{notice.data.get('kind', '')}/no_label"
+    return (_raise(notice, key, "no_label", Severity.CRITICAL, title, action),)
+
+
 def _subject_over(notice: Notice) -> tuple[Decision, ...]:
     return (Clear(notice.subject),)
 
 
-def _delivery_over(notice: Notice) -> tuple[Decision, ...]:
-    return (Clear(notice.subject, _delivery(notice)),)
+def _no_step(notice: Notice) -> tuple[Decision, ...]:
+    """Told to ops as it is, and no trouble of its own."""
+    return ()
 
 
 # --------------------------------------------------------------------------------------------------------- ours alone
@@ -230,6 +281,10 @@ def _unknown_code(notice: Notice) -> tuple[Decision, ...]:
     return (_raise(notice, f"{about}/{day}", "unknown_code", Severity.WARNING, title, action, about=about),)
 
 
+def _code_known(notice: Notice) -> tuple[Decision, ...]:
+    return (Clear(f"code:{notice.data.get('carrier', '')}/{notice.data.get('code', '')}"),)
+
+
 def _forged(notice: Notice) -> tuple[Decision, ...]:
     about = f"carrier:{notice.data.get('carrier', '')}"
     key = f"{about}/forged/{notice.at:%Y-%m-%dT%H}"
@@ -249,7 +304,8 @@ def _guessed(notice: Notice) -> tuple[Decision, ...]:
 
 def _purchase_unknown(notice: Notice) -> tuple[Decision, ...]:
     about = _purchase(notice) or notice.subject
-    title = "Nobody knows whether a label was bought"
+    is_label = notice.data.get("operation") != "intercept"
+    title = f"Nobody knows whether {'a label was bought' if is_label else 'a parcel was asked back'}"
     action = "It is looked up at the carrier by itself. When it stays open for an hour, look there by its reference."
     return (_raise(notice, f"{about}/unknown", "purchase_unknown", Severity.CRITICAL, title, action, about=about),)
 
@@ -322,6 +378,26 @@ _BRAKES = {
 }
 
 
+def _refund_overdue(notice: Notice) -> tuple[Decision, ...]:
+    title = f"{_named(notice)}: its price was asked back a month ago and nothing is decided ({notice.data.get('why')})"
+    action = "Look at the dispute at the carrier; then `homeward labels refunded CARRIER NUMBER AMOUNT`."
+    return (_raise(notice, f"{_of_label(notice)}/refund", "refund_overdue", Severity.WARNING, title, action),)
+
+
+def _refund_settled(notice: Notice) -> tuple[Decision, ...]:
+    return (Clear(notice.subject, f"{_of_label(notice)}/refund"),)
+
+
+def _mail_failed(notice: Notice) -> tuple[Decision, ...]:
+    title = f"{_named(notice)}: the label could not be mailed ({notice.data.get('why') or 'no reason given'})"
+    action = "Give the customer the label another way, or mail it again to a right address."
+    return (_raise(notice, f"{notice.subject}/mail", "mail_failed", Severity.WARNING, title, action),)
+
+
+def _mail_sent(notice: Notice) -> tuple[Decision, ...]:
+    return (Clear(notice.subject, f"{notice.subject}/mail"),)
+
+
 def _away(notice: Notice) -> tuple[Decision, ...]:
     about = f"carrier:{notice.data.get('carrier', '')}"
     title = f"{notice.data.get('carrier', 'a carrier')} does not answer: {notice.data.get('error', 'no reason given')}"
@@ -366,6 +442,31 @@ def _push_heard(notice: Notice) -> tuple[Decision, ...]:
     return (Clear(about, f"{about}/push_silent"),)
 
 
+def _unidentified(notice: Notice) -> tuple[Decision, ...]:
+    """A parcel comes to the warehouse that nobody knows: one alert for each, over once somebody said whose it is."""
+    number = notice.data.get("number")
+    best = notice.data.get("best")
+    named = f"{notice.data.get('carrier', '')} {number}".strip().upper() if number else "A box without a number"
+    likely = f"; the likeliest owner scores {best:.2f}" if isinstance(best, float) else ""
+    title = f"{named} comes home and nobody knows whose it is{likely}"
+    action = "Say whose it is: homeward unidentified list, then match or dismiss."
+    return (_raise(notice, notice.subject, "unidentified", Severity.WARNING, title, action),)
+
+
+def _tracking_stale(notice: Notice) -> tuple[Decision, ...]:
+    """One alert for one carrier, however many parcels; it counts them anew when it is told again."""
+    about = f"carrier:{notice.data.get('carrier', '')}"
+    count = notice.data.get("count", 0)
+    title = f"{notice.data.get('carrier', 'a carrier')}: {count} parcels were not asked about in time"
+    action = "The quota may be too small for what is followed: homeward doctor shows it. Answers say that they are old."
+    return (_raise(notice, f"{about}/stale", "tracking_stale", Severity.WARNING, title, action, about=about),)
+
+
+def _tracking_fresh(notice: Notice) -> tuple[Decision, ...]:
+    about = f"carrier:{notice.data.get('carrier', '')}"
+    return (Clear(about, f"{about}/stale"),)
+
+
 # ---------------------------------------------------------------------------------------------------------------- parts
 
 
@@ -397,7 +498,7 @@ def _raise(
 # what an alert repeats of the notice that raised it; never a name, a street or an e-mail
 _SHOWN = (
     "number", "purpose", "order_numbers", "return_number", "attempt", "digest", "code", "words", "day", "error",
-    "purchase_id", "reference", "endpoint",
+    "purchase_id", "reference", "endpoint", "link", "why",
 )  # fmt: skip
 
 
@@ -412,6 +513,10 @@ def _named(notice: Notice) -> str:
 
 def _delivery(notice: Notice) -> str:
     return f"{notice.subject}/delivery"
+
+
+def _overdue(notice: Notice) -> str:
+    return f"{notice.subject}/overdue"
 
 
 def _loss(notice: Notice) -> str:
@@ -445,14 +550,22 @@ _RULES: Mapping[str, Callable[[Notice], tuple[Decision, ...]]] = {
     "return_to_warehouse.requested": _goes_back,
     "return_to_warehouse.under_way": _goes_back,
     "return_to_warehouse.arrived": _subject_over,
-    "return_to_warehouse.cancelled": _delivery_over,
+    "return_to_warehouse.received": _subject_over,
+    "return_to_warehouse.cancelled": _not_back,
+    "ops.left_to_carrier": _left_to_carrier,
+    "ops.return_overdue": _return_overdue,
     "return.bounced": _bounced,
     "return.lost": _lost,
     "return.received": _subject_over,
+    "return.accepted": _subject_over,
+    "return.rejected": _subject_over,
+    "ops.return_dwelling": _dwelling,
+    "ops.dispatch_impossible": _no_label,
     "label.purchased": _purchase_settled,
     "label.voided": _label_over,
     "ops.payload_unreadable": _unreadable,
     "ops.unknown_code": _unknown_code,
+    "ops.code_known": _code_known,
     "ops.push_forged": _forged,
     "ops.lookups_guessed": _guessed,
     "ops.purchase_unknown": _purchase_unknown,
@@ -466,12 +579,21 @@ _RULES: Mapping[str, Callable[[Notice], tuple[Decision, ...]]] = {
     "ops.buying_started": _buying_on,
     "ops.buying_braked": _buying_off,
     "ops.buying_released": _buying_on,
+    "ops.refund_overdue": _refund_overdue,
+    "ops.refund_settled": _refund_settled,
+    "ops.mail_failed": _mail_failed,
+    "ops.mail_sent": _mail_sent,
     "ops.carrier_away": _away,
     "ops.carrier_back": _back,
     "ops.endpoint_gone": _endpoint_gone,
     "ops.endpoint_paused": _endpoint_paused,
     "ops.endpoint_back": _subject_over,
     "ops.sweep_failed": _sweep_failed,
+    "ops.unidentified": _unidentified,
+    "ops.identified": _subject_over,
+    "ops.tracking_stale": _tracking_stale,
+    "ops.tracking_fresh": _tracking_fresh,
     "ops.push_silent": _push_silent,
     "ops.push_heard": _push_heard,
+    "ops.digest": _no_step,
 }

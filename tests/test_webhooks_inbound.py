@@ -19,7 +19,7 @@ from carriers.usps.reading import signature
 from fleet.clocks import to_us
 from store.engine import Store, Tx
 from store.outbox import said_about
-from store.parcels import add_sighting, find_parcel, set_subscription, want_subscription
+from store.parcels import add_sightings, find_parcel, set_subscription, want_subscription
 from store.payloads import get_payload
 from tests.doors import MONDAY, Doors, make_house, open_doors
 from webhooks.silence import LAG, listen
@@ -157,7 +157,7 @@ async def test_a_feed_that_falls_silent_is_told_once(doors: Doors) -> None:
         for n in range(3):
             us = to_us(at + timedelta(minutes=n))
             told = {"teller": f"t{n}", "payload_digest": "d", "received_us": us, "at_us": us, "event": "{}"}
-            await add_sighting(tx, parcel_id=parcel["id"], event_id=f"e{n}", source="poll", **told)
+            await add_sightings(tx, [{"parcel_id": parcel["id"], "event_id": f"e{n}", "source": "poll", **told}])
 
     async def subscribed(tx: Tx) -> None:
         await want_subscription(tx, "ups", number, to_us(MONDAY))

@@ -89,4 +89,4 @@ def test_who_hears_what() -> None:
     assert is_wanted("parcel.delivered", []) and is_wanted("parcel.delivered", ["parcel.delivered"])
     assert not is_wanted("parcel.delivered", ["order.shipped"])
     assert not is_wanted("ops.unknown_code", []) and not is_wanted("ops.unknown_code", ["ops.unknown_code"])
-    assert len(TYPES) == 25 and not any(is_public(f"ops.{type}") for type in TYPES)
+    assert len(TYPES) == 26 and not any(is_public(f"ops.{type}") for type in TYPES)

@@ -18,17 +18,17 @@ from fleet.clocks import from_us, to_us
 from store import endpoints as shelf
 from store import outbox
 from store.endpoints import Endpoint, EndpointId, Owed
-from store.engine import Store, Tx
+from store.engine import Row, Store, Tx
 from store.sealing import Sealer
 from webhooks.guarded import Guard
-from webhooks.notices import body, is_public, is_wanted
+from webhooks.notices import body, is_heard, is_public, is_wanted
 from webhooks.schedule import wait_after
 from webhooks.signing import sign
 
 ROWS = 200  # outbox rows spread in one transaction
 LANES = 8  # tries under way at one endpoint
 DEADLINE = 15.0  # seconds for one try, all of it
-LEASE = timedelta(seconds=60)  # a try that took longer than this died with its process
+LEASE = timedelta(seconds=25)  # a try that took longer than this died with its process
 SWEEP = 30.0  # seconds after which a sweep ends, though an endpoint may still be slow
 LOOK_AGAIN = 0.25  # seconds between looks at a healthy endpoint while another one is slow
 LONGEST_WAIT = timedelta(days=1)  # that a receiver may ask for
@@ -88,7 +88,7 @@ async def spread(store: Store, real_now: RealNow) -> int:
         now = real_now()
         for row in rows:
             for endpoint in listeners:
-                if is_wanted(row["type"], endpoint.events):
+                if _is_for(endpoint, row):
                     await shelf.owe(tx, endpoint.id, row["id"], now)
             await outbox.spread(tx, row["id"], now)
         return len(rows)
@@ -97,6 +97,10 @@ async def spread(store: Store, real_now: RealNow) -> int:
     while count := await store.write(unit):
         total += count
     return total
+
+
+def _is_for(endpoint: Endpoint, row: Row) -> bool:
+    return is_wanted(row["type"], endpoint.events) and is_heard(row["type"], row["data"], endpoint.alerts)
 
 
 async def replay(store: Store, endpoint_id: EndpointId, since: datetime, real_now: RealNow) -> int | None:
@@ -112,7 +116,7 @@ async def replay(store: Store, endpoint_id: EndpointId, since: datetime, real_no
             if endpoint is None:
                 return None
             rows = await outbox.spread_since(tx, since, after=after, limit=ROWS)
-            wanted = [row["id"] for row in rows if is_wanted(row["type"], endpoint.events)]
+            wanted = [row["id"] for row in rows if _is_for(endpoint, row)]
             for outbox_id in wanted:
                 await shelf.owe_again(tx, endpoint_id, outbox_id, real_now())
             return len(wanted), rows[-1]["id"] if rows else 0
