@@ -34,6 +34,7 @@ ALERT_EXAMPLE: dict[str, Any] = {
     "acked_at": None,
     "acked_by": "",
     "cleared_at": None,
+    "muted_until": None,
 }
 
 
@@ -56,6 +57,7 @@ class AlertOut(Told):
     acked_at: Instant | None
     acked_by: str
     cleared_at: Instant | None
+    muted_until: Instant | None
 
 
 class AlertsOut(Told):
@@ -70,7 +72,8 @@ class AlertsOut(Told):
 async def list_page(call: Call[Paged, Nothing]) -> Answer:
     """GET /v1/alerts"""
     before = row_of(call.query.cursor, NO_ROW)
-    page = await open_alerts(call.house.store, before=before, limit=call.query.limit)
+    house = call.house
+    page = await open_alerts(house.store, before=before, limit=call.query.limit, now=house.clock.now())
     following = None if page.next is None else cursor_at(page.next)
     return Answer(AlertsOut(alerts=[_shown(alert) for alert in page.alerts], next_cursor=following))
 

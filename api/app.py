@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterable
 from importlib.metadata import version
 from typing import Any
 
@@ -12,16 +13,20 @@ from api.bodies import CAP
 from api.docs_page import docs
 from api.figures import FIGURES, Figures
 from api.house import House
+from api.kept import KEPT, Kept
 from api.look import Looks
 from api.manners import METER, Handler, Meter, manners
 from api.notices import webhooks
 from api.openapi import document
 from api.ops import open_desk
 from api.pages import LOOKS, again, answering, asking, following, index
-from api.papers import label, print_label, print_waybill
+from api.papers import label, print_label, print_waybill, waybill_pdf
 from api.rates import Rates
+from api.route import AnyRoute
 from api.routes import PARAMETERS, ROUTES
+from api.security_txt import PATH, security_txt
 from api.serving import RATES, served
+from api.sockets import Doorway
 from api.static_files import serve
 from tracker.follow import FollowKind
 
@@ -41,21 +46,37 @@ def build(house: House) -> web.Application:
     app = web.Application(middlewares=[manners], client_max_size=CAP)
     app[METER] = Meter(house.registry)
     app[RATES] = Rates(house.calls_per_minute)
+    app[KEPT] = Kept(house.store, house.clock)
     app[FIGURES] = Figures(house)
     described = described_api()
-    for route in ROUTES:
-        handler = served(house, route)
-        if route.method == "GET":
-            app.router.add_get(route.path, handler)
-        else:
-            app.router.add_route(route.method, route.path, handler)
+    _serve(app, house, ROUTES)
     app.router.add_get("/openapi.json", _fixed(json.dumps(described, ensure_ascii=False).encode()))
     app.router.add_get("/docs", docs(described))
     app.router.add_get("/", index)
     _open_pages(app, house)
     open_desk(app, house)
     app.router.add_get("/static/{name}", serve)
+    app.router.add_get(PATH, security_txt(house))
     return app
+
+
+def build_watch(house: House, beside: web.Application | None = None) -> web.Application:
+    """The house's health and figures alone, for a port of its own; those of the doors `beside` it are in them."""
+    app = web.Application(middlewares=[manners], client_max_size=CAP)
+    app[METER] = beside[METER] if beside else Meter(house.registry)
+    app[KEPT] = beside[KEPT] if beside else Kept(house.store, house.clock)
+    app[FIGURES] = beside[FIGURES] if beside else Figures(house)
+    _serve(app, house, [route for route in ROUTES if route.group == "health"])
+    return app
+
+
+def _serve(app: web.Application, house: House, routes: Iterable[AnyRoute]) -> None:
+    for route in routes:
+        handler = served(house, route)
+        if route.method == "GET":
+            app.router.add_get(route.path, handler)
+        else:
+            app.router.add_route(route.method, route.path, handler)
 
 
 def _open_pages(app: web.Application, house: House) -> None:
@@ -70,14 +91,19 @@ def _open_pages(app: web.Application, house: House) -> None:
     app.router.add_get("/follow/link/{token}", following(house))
     app.router.add_get("/follow/return/label", print_label(house))
     app.router.add_get("/follow/return/waybill", print_waybill(house))
+    app.router.add_get("/follow/return/waybill.pdf", waybill_pdf(house))
     app.router.add_get("/label/{token}", label(house))
     app.router.add_get("/look/{name}", looks.serve())
 
 
-def runner(app: web.Application) -> web.AppRunner:
-    """The application ready for a site: no access log (ours is allow-listed), and a deadline for slow senders."""
-    return web.AppRunner(
+def runner(app: web.Application, sockets: int = 0) -> web.AppRunner:
+    """The application ready for a site: no access log (ours is allow-listed), and a deadline for slow senders.
+
+    `sockets` is how many one network may hold open; 0: as many as it likes.
+    """
+    return Doorway(
         app,
+        sockets=sockets,
         access_log=None,
         logger=_UNHEARD,
         keepalive_timeout=KEEPALIVE,

@@ -74,3 +74,15 @@ def by_day(counts: Mapping[tuple[date, str], int], first: date, last: date) -> t
     if rest:
         series.append(Series("others", [sum(counts.get((day, name), 0) for name in rest) for day in days]))
     return [f"{day.day}/{day.month}" for day in days], series
+
+
+def in_spans(days: Mapping[int, int]) -> list[tuple[str, int]]:
+    """Counts by whole days -> a count for each span of days; none when there is nothing."""
+    if not days:
+        return []
+    edges = (3, 7, 14, 21, 30)
+    counted, below = [], 0
+    for edge in edges:
+        counted.append((f"{below} to {edge}", sum(count for day, count in days.items() if below <= day <= edge)))
+        below = edge + 1
+    return [*counted, (f"over {edges[-1]}", sum(count for day, count in days.items() if day > edges[-1]))]

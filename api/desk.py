@@ -1,6 +1,7 @@
 """The calls behind the ops desk: what is at risk, comes back, waits, is unknown or silent, and figures of all that."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from api.shapes import Instant, Told, example
 from fleet.clocks import from_us, to_us
 from merchants.calendars import business_days_between
 from merchants.terms import terms_on
-from store.desk import at_risk, cases, failed_attempts, newest_payload_us, waiting_returns
+from store.desk import at_risk, cases, failed_attempts, homecomings, newest_payload_us, waiting_returns
 from store.engine import Row, Tx
 from store.parcels import find_parcel, freshness
 from store.payloads import list_unknown_codes, payloads_mentioning
@@ -26,6 +27,31 @@ from store.settings import get_setting
 MOST = 200
 FIGURES = timedelta(days=30)
 ATTEMPTS_READ = 20_000
+MOST_CALLS = 1_000_000
+
+# ---------------------------------------------------------------------------------------------------------- what to do
+
+_RISKS = {
+    "attempt_failed": "Reach the customer before the next delivery day: correct the address or redirect the parcel.",
+    "available_for_pickup": "Remind the customer to collect it before the date runs out.",
+    "on_hold": "Ask the carrier what holds it: papers, damage or an address.",
+    "undeliverable": "Reach the customer; settle whether it is sent again or refunded once it is back.",
+}
+_CASES = {
+    "expected": "See that the carrier turns it round: ask for it where that is possible. Tell the customer.",
+    "requested": "Wait for the first return scan; ask the carrier when none comes within two days.",
+    "left_to_carrier": "Follow the link to the carrier and ask for its return there, or wait for the carrier's own.",
+    "under_way": "Nothing until it arrives; then settle refund, credit or a new parcel.",
+    "arrived": "Confirm the receipt and settle refund, credit or a new parcel.",
+    "cancelled": "Nothing: it was delivered after all.",
+}
+_PURCHASES = {
+    "PLANNED": "Nothing: it is sent by itself.",
+    "SENDING": "Nothing: its answer is awaited.",
+    "UNKNOWN": "It is looked up by itself. After an hour: look at the carrier by its reference.",
+    "NEEDS_HUMAN": "Look at the carrier by its reference; then homeward labels retry or close.",
+}
+
 
 # ---------------------------------------------------------------------------------------------------------------- told
 
@@ -44,12 +70,21 @@ _LINE: dict[str, Any] = {
 }
 
 
+class RiskLine(ParcelLine):
+    """A parcel with what to do next, and when it is judged anew whatever happens."""
+
+    next: str
+    deadline: Instant | None = Field(description="A date of the carrier's or a promise of ours ends")
+
+
 class RisksOut(Told):
     """Parcels on their way out that somebody must look after."""
 
-    model_config = Told.model_config | example({"parcels": [_LINE]})
+    model_config = Told.model_config | example(
+        {"parcels": [_LINE | {"next": _RISKS["attempt_failed"], "deadline": "2026-03-06T17:00:00Z"}]}
+    )
 
-    parcels: list[ParcelLine]
+    parcels: list[RiskLine]
 
 
 class CaseLine(Told):
@@ -60,6 +95,8 @@ class CaseLine(Told):
     reason: str
     since: Instant | None
     because: str
+    overdue: bool
+    next: str
 
 
 class CasesOut(Told):
@@ -74,6 +111,8 @@ class CasesOut(Told):
                     "reason": "refused",
                     "since": "2026-03-05T10:20:00Z",
                     "because": "it was refused",
+                    "overdue": False,
+                    "next": _CASES["under_way"],
                 }
             ],
             "next_cursor": None,
@@ -113,6 +152,8 @@ class WaitingOut(Told):
 
 
 class PurchaseLine(Told):
+    reference: str
+    next: str
     id: str
     operation: str
     carrier: str
@@ -134,6 +175,8 @@ class PurchasesOut(Told):
                     "carrier": "ups",
                     "subject": "return:12",
                     "state": "UNKNOWN",
+                    "reference": "HW-6F1C2F0E6F0B4C589D5F0F1D",
+                    "next": _PURCHASES["UNKNOWN"],
                     "created_at": "2026-03-02T10:00:00Z",
                     "next_at": None,
                 }
@@ -174,12 +217,25 @@ class CodesOut(Told):
     codes: list[CodeLine]
 
 
+class QuotaLine(Told):
+    """What may still be asked at one of a carrier's APIs."""
+
+    operation: str
+    left: int = Field(description="Calls that may be made now")
+    calls: float = Field(description="The budget: so many calls ...")
+    seconds: float = Field(description="... in so many seconds")
+
+
 class CarrierLine(Told):
     carrier: str
     title: str
     away_since: Instant | None
     last_answer: Instant | None = Field(description="The newest answer to a question of ours")
+    answer_age_seconds: int | None
     last_push: Instant | None = Field(description="The newest push")
+    push_age_seconds: int | None
+    silent_since: Instant | None = Field(description="Polls bring news that no push told, since")
+    quota: list[QuotaLine]
     following: int = Field(description="Parcels under way")
     oldest_check: Instant | None = Field(description="The parcel under way that was not asked about for longest")
 
@@ -195,7 +251,11 @@ class CarriersOut(Told):
                     "title": "UPS",
                     "away_since": None,
                     "last_answer": "2026-03-04T12:05:00Z",
+                    "answer_age_seconds": 60,
                     "last_push": "2026-03-04T12:01:00Z",
+                    "push_age_seconds": 300,
+                    "silent_since": None,
+                    "quota": [{"operation": "*", "left": 8, "calls": 8, "seconds": 1}],
                     "following": 1520,
                     "oldest_check": "2026-03-04T08:00:00Z",
                 }
@@ -213,20 +273,27 @@ class FailedDay(Told):
     count: int
 
 
+class HomeLine(Told):
+    days: int = Field(description="Whole days from the turn to the warehouse")
+    count: int
+
+
 class FiguresOut(Told):
-    """Failed deliveries of the last thirty days."""
+    """Failed deliveries of the last thirty days, and how long parcels took to come back in the last ninety."""
 
     model_config = Told.model_config | example(
         {
             "since": "2026-02-02T00:00:00Z",
             "failed": [{"day": "2026-03-03", "carrier": "ups", "reason": "recipient_absent", "count": 12}],
             "attempts": {"1": 40, "2": 11, "3": 4},
+            "time_to_return": [{"days": 6, "count": 9}],
         }
     )
 
     since: Instant
     failed: list[FailedDay]
     attempts: dict[str, int] = Field(description="Parcels by how many attempts failed")
+    time_to_return: list[HomeLine]
 
 
 class PayloadLine(Told):
@@ -307,25 +374,38 @@ async def payloads(call: Call[Nothing, Nothing]) -> Answer:
 
 
 async def risks_now(house: House) -> RisksOut:
+    now = house.clock.now()
     rows = await house.store.read(lambda tx: at_risk(tx, MOST))
-    return RisksOut(parcels=[parcel_line(row) for row in rows])
+    return RisksOut(
+        parcels=[
+            RiskLine(
+                **parcel_line(row, now).model_dump(),
+                next=_RISKS.get(row["status"], ""),
+                deadline=_instant(row["review_us"]),
+            )
+            for row in rows
+        ]
+    )
 
 
 async def cases_now(house: House, before: int = NO_ROW, limit: int = 50) -> CasesOut:
     rows = await house.store.read(lambda tx: cases(tx, before, limit + 1))
     following = cursor_at(rows[limit - 1]["id"]) if len(rows) > limit else None
-    return CasesOut(cases=[_case(row) for row in rows[:limit]], next_cursor=following)
+    now = house.clock.now()
+    return CasesOut(cases=[_case(row, now) for row in rows[:limit]], next_cursor=following)
 
 
-def _case(row: Row) -> CaseLine:
+def _case(row: Row, now: datetime) -> CaseLine:
     case = msgspec.json.decode(row["conclusion"]).get("return_to_warehouse") or {}
     since = case.get("since")
     return CaseLine(
-        parcel=parcel_line(row),
+        parcel=parcel_line(row, now),
         state=case.get("state", ""),
         reason=case.get("reason", ""),
         since=datetime.fromisoformat(since) if since else None,
         because=case.get("because", ""),
+        overdue=bool(case.get("overdue")),
+        next=_CASES.get(case.get("state", ""), ""),
     )
 
 
@@ -355,7 +435,8 @@ async def purchases_now(house: House) -> PurchasesOut:
     return PurchasesOut(
         purchases=[
             PurchaseLine(
-                **{name: row[name] for name in ("id", "operation", "carrier", "subject", "state")},
+                **{name: row[name] for name in ("id", "operation", "carrier", "subject", "state", "reference")},
+                next=_PURCHASES.get(row["state"], ""),
                 created_at=from_us(row["created_us"]),
                 next_at=_instant(row["next_us"]),
             )
@@ -375,6 +456,8 @@ async def codes_now(house: House) -> CodesOut:
 
 
 async def carriers_now(house: House) -> CarriersOut:
+    now = to_us(house.clock.now())
+
     async def unit(tx: Tx) -> list[CarrierLine]:
         following = await freshness(tx)
         found = []
@@ -382,13 +465,19 @@ async def carriers_now(house: House) -> CarriersOut:
             away = await get_setting(tx, f"away:{name}")
             own = [row for row in following if row["carrier"] == name]
             checks = [row["oldest_us"] for row in own if row["oldest_us"] is not None]
+            answer, push = await newest_payload_us(tx, name, "poll"), await newest_payload_us(tx, name, "push")
+            silent = await get_setting(tx, f"push_silent:{name}")
             found.append(
                 CarrierLine(
                     carrier=name,
                     title=carrier.title,
                     away_since=_instant(int(away)) if away else None,
-                    last_answer=_instant(await newest_payload_us(tx, name, "poll")),
-                    last_push=_instant(await newest_payload_us(tx, name, "push")),
+                    last_answer=_instant(answer),
+                    answer_age_seconds=None if answer is None else max(0, now - answer) // 1_000_000,
+                    last_push=_instant(push),
+                    push_age_seconds=None if push is None else max(0, now - push) // 1_000_000,
+                    silent_since=_instant(int(silent)) if silent else None,
+                    quota=_quota(house, name),
                     following=sum(int(row["parcels"]) for row in own),
                     oldest_check=_instant(min(checks, default=None)),
                 )
@@ -398,9 +487,20 @@ async def carriers_now(house: House) -> CarriersOut:
     return CarriersOut(carriers=await house.store.read(unit))
 
 
+def _quota(house: House, carrier: str) -> list[QuotaLine]:
+    budget = house.budgets.get(carrier)
+    if budget is None:
+        return []
+    return [
+        QuotaLine(operation=name, left=budget.left(name, MOST_CALLS), calls=rate.calls, seconds=rate.seconds)
+        for name, rate in budget.rates.items()
+    ]
+
+
 async def figures_now(house: House) -> FiguresOut:
     since = house.clock.now() - FIGURES
     rows = await house.store.read(lambda tx: failed_attempts(tx, to_us(since), ATTEMPTS_READ))
+    home = await house.store.read(lambda tx: homecomings(tx, to_us(since - FIGURES * 2), ATTEMPTS_READ))
     days: Counter[tuple[str, str, str]] = Counter()
     most: dict[str, int] = {}
     for row in rows:
@@ -414,7 +514,23 @@ async def figures_now(house: House) -> FiguresOut:
         for (day, carrier, reason), count in sorted(days.items())
     ]
     spread = Counter(most.values())
-    return FiguresOut(since=since, failed=failed, attempts={str(n): spread[n] for n in sorted(spread)})
+    took = Counter(each for row in home if (each := _days_home(msgspec.json.decode(row["data"]))) is not None)
+    return FiguresOut(
+        since=since,
+        failed=failed,
+        attempts={str(n): spread[n] for n in sorted(spread)},
+        time_to_return=[HomeLine(days=days, count=took[days]) for days in sorted(took)],
+    )
+
+
+def _days_home(data: Mapping[str, Any]) -> int | None:
+    """Whole days from the turn of a parcel to its arrival home."""
+    parcel = data.get("parcel") or {}
+    case = parcel.get("return_to_warehouse") or {}
+    turned, home = case.get("opened_at") or case.get("since"), parcel.get("returned_at")
+    if not turned or not home:
+        return None
+    return max(0, (datetime.fromisoformat(home) - datetime.fromisoformat(turned)).days)
 
 
 async def payloads_of(house: House, carrier: str, number: str) -> PayloadsOut:

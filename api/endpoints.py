@@ -10,8 +10,9 @@ from pydantic import AfterValidator, Field, model_validator
 from api.cursors import NO_ROW, Paged, cursor_at, row_of
 from api.problems import Problem
 from api.route import Answer, Call, Nothing
-from api.shapes import Asked, Instant, Told, example
+from api.shapes import Asked, CarrierName, Instant, MerchantName, Told, example
 from fleet.clocks import from_us, real_now
+from store.audience import Audience
 from store.endpoints import (
     DeliveryId,
     Endpoint,
@@ -46,6 +47,19 @@ EventType = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enu
 # --------------------------------------------------------------------------------------------------------------- asked
 
 
+class AlertsIn(Asked):
+    """Of the notices about alerts: from which severity on, of which shops and carriers. Empty: all of them."""
+
+    model_config = Asked.model_config | example({"severity": "warning", "merchants": ["boutique-eu"], "carriers": []})
+
+    severity: Literal["info", "warning", "critical"] = "info"
+    merchants: Annotated[tuple[MerchantName, ...], Field(max_length=50)] = ()
+    carriers: Annotated[tuple[CarrierName, ...], Field(max_length=50)] = ()
+
+    def audience(self) -> Audience:
+        return Audience(self.severity, tuple(sorted(set(self.merchants))), tuple(sorted(set(self.carriers))))
+
+
 class EndpointIn(Asked):
     """Where notices go, and which."""
 
@@ -55,6 +69,7 @@ class EndpointIn(Asked):
 
     url: Annotated[str, Field(max_length=2000, pattern=r"^https?://")]
     events: Annotated[tuple[EventType, ...], Field(max_length=len(TYPES), description="None: every type")] = ()
+    alerts: Annotated[AlertsIn, Field(description="Which alerts, where it hears of alerts")] = AlertsIn()
 
 
 class ReplayIn(Asked):
@@ -90,11 +105,20 @@ ENDPOINT: dict[str, Any] = {
     "id": 1,
     "url": "https://shop.example/webhooks/homeward",
     "events": ["order.shipped", "parcel.attempt_failed"],
+    "alerts": {"severity": "info", "merchants": [], "carriers": []},
     "state": "active",
     "created_at": "2026-03-01T09:00:00Z",
     "failing_since": None,
     "old_secret_until": None,
 }
+
+
+class AlertsHeard(Told):
+    """Which alerts an endpoint hears."""
+
+    severity: str
+    merchants: list[str]
+    carriers: list[str]
 
 
 class EndpointOut(Told):
@@ -105,6 +129,7 @@ class EndpointOut(Told):
     id: int
     url: str
     events: list[str]
+    alerts: AlertsHeard
     state: str = Field(
         description="active; paused: nothing arrived for five days; disabled: it said 410, or a person did"
     )
@@ -209,13 +234,13 @@ async def make(call: Call[Nothing, EndpointIn]) -> Answer:
         raise Problem("invalid_body", str(error), "/url") from None
     secret = make_secret(secrets.token_bytes(SECRET_BYTES))
     sealed = house.sealer.seal(secret.encode())
-    now = datetime.now(UTC)
+    now, alerts = datetime.now(UTC), body.alerts.audience()
     made = await house.store.write(
-        lambda tx: add_endpoint(tx, url=body.url, secret=sealed, events=set(body.events), at=now)
+        lambda tx: add_endpoint(tx, url=body.url, secret=sealed, events=set(body.events), at=now, alerts=alerts)
     )
     if made is None:
         raise Problem("endpoint_exists", pointer="/url")
-    endpoint = Endpoint(made, body.url, sealed, tuple(sorted(set(body.events))), "active", now)
+    endpoint = Endpoint(made, body.url, sealed, tuple(sorted(set(body.events))), "active", now, alerts=alerts)
     return Answer(EndpointMade(**_shown(endpoint), secret=secret), 201)
 
 
@@ -307,6 +332,11 @@ def _shown(endpoint: Endpoint) -> dict[str, Any]:
         "id": endpoint.id,
         "url": endpoint.url,
         "events": list(endpoint.events),
+        "alerts": AlertsHeard(
+            severity=endpoint.alerts.severity,
+            merchants=list(endpoint.alerts.merchants),
+            carriers=list(endpoint.alerts.carriers),
+        ),
         "state": endpoint.state,
         "created_at": endpoint.created_at,
         "failing_since": endpoint.failing_since,

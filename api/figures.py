@@ -1,6 +1,7 @@
 """The figures that Prometheus reads: counted in the database when asked, at most every few seconds."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -31,7 +32,8 @@ class Figures(Collector):
     async def refresh(self) -> None:
         """Count again, unless it was done just now. Raises StoreError."""
         if time.monotonic() - self._at > FRESH:
-            self._found = await self._house.store.read(figures)
+            now_us = to_us(self._house.clock.now())
+            self._found = await self._house.store.read(lambda tx: figures(tx, now_us))
             self._at = time.monotonic()
 
     def collect(self) -> Iterator[Metric]:
@@ -45,9 +47,11 @@ class Figures(Collector):
         yield from self._notices(real)
         counted = (
             ("purchases", "Purchases by state", ("carrier", "operation", "state"), "purchases"),
+            ("parcels_stale", "Parcels whose news is older than promised", ("carrier",), "stale"),
             ("cases_open", "Parcels that come back or must", ("carrier",), "cases"),
             ("unknown_codes", "Events whose code nobody knows", ("carrier",), "codes"),
             ("alerts_open", "Open alerts", ("severity",), "alerts"),
+            ("alert_messages", "Messages that wait for a channel", ("channel", "state"), "tellings"),
         )
         for name, says, labels, found in counted:
             yield _gauge(name, says, labels, self._found[found])
@@ -83,6 +87,15 @@ class Figures(Collector):
         for row in self._found["notices"]:
             notices.add_metric([row["type"]], row["n"])
         yield notices
+        attempts = CounterMetricFamily(
+            "homeward_attempts", "Delivery attempts that failed", labels=["carrier", "ordinal"]
+        )
+        counts: Counter[tuple[str, str]] = Counter()
+        for row in self._found["attempts"]:
+            counts[row["carrier"], str(row["name"]).rpartition("/")[2]] += int(row["n"])
+        for (carrier, ordinal), count in counts.items():
+            attempts.add_metric([carrier, ordinal], count)
+        yield attempts
         labels, rows = ("endpoint_id", "endpoint_state"), self._found["deliveries"]
         yield _gauge("deliveries_owed", "Notices owed to an endpoint", labels, rows)
         yield _ages("delivery_lag_seconds", "Age of the oldest notice that is owed", labels, rows, now)

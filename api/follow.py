@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api.client import network
+from api.kept import KEPT
 from api.lookups import Question, look_up
 from api.manners import METER
 from api.problems import Problem
@@ -13,7 +14,7 @@ from api.route import Answer, Call, Nothing
 from api.shapes import Asked, Told, example
 from api.words import render, say, write
 from fleet.clocks import text
-from tracker.follow import EventStory, Follow, FollowKind, Message, ParcelStory
+from tracker.follow import EventStory, Follow, FollowKind, Message, ParcelStory, Tier, narrated
 
 # --------------------------------------------------------------------------------------------------------------- asked
 
@@ -115,6 +116,8 @@ class FollowOut(Told):
             "can_do": [],
             "estimate": "2026-03-05",
             "checked_at": "2026-03-02T18:00:00Z",
+            "next_check_at": "2026-03-02T22:00:00Z",
+            "stale": False,
             "fresh_as_of": "2026-03-02T17:40:00Z",
         }
     )
@@ -126,10 +129,13 @@ class FollowOut(Told):
     state_text: str
     steps: list[StepOut]
     parcels: list[ParcelTold]
+    story: list[Said] = Field(default_factory=list, description="The same as a person tells it; with a proof only")
     next: Said
     can_do: list[Said]
     estimate: date | None
     checked_at: str | None
+    next_check_at: str | None = None
+    stale: bool = False
     fresh_as_of: str | None
 
 
@@ -152,10 +158,12 @@ async def return_(call: Call[Nothing, FollowReturnIn]) -> Answer:
 
 
 async def _answer(call: Call[Any, Any], question: Question) -> Answer:
-    follow = await look_up(call.house, question, network(call.request, call.house.proxies), call.request.app[METER])
+    app, kept = call.request.app, call.request.app[KEPT]
+    follow = await look_up(call.house, question, network(call.request, call.house.proxies), app[METER], kept)
     if follow is None:
         raise Problem("lookup_refused")
-    return Answer(told(follow, call.locale), headers={"Vary": "Accept-Language"})
+    body = kept.made_from(follow, ("json", call.locale), lambda: told(follow, call.locale).model_dump_json().encode())
+    return Answer(body, headers={"Vary": "Accept-Language"})
 
 
 # -------------------------------------------------------------------------------------------------------------- inside
@@ -174,10 +182,13 @@ def told(follow: Follow, locale: str) -> FollowOut:
             for step in follow.steps
         ],
         parcels=[_parcel(parcel, locale) for parcel in follow.parcels],
+        story=[_said(message, locale) for message in narrated(follow)] if follow.tier is Tier.FULL else [],
         next=_said(follow.next, locale),
         can_do=[_said(message, locale) for message in follow.can_do],
         estimate=follow.estimate,
         checked_at=_when(follow.checked_at),
+        next_check_at=_when(follow.next_check_at),
+        stale=follow.stale,
         fresh_as_of=_when(follow.fresh_as_of),
     )
 
@@ -230,6 +241,8 @@ def _plain(value: object, locale: str) -> str:
             return value.isoformat()
         case str() | int():
             return str(value)
+        case tuple():
+            return ", ".join(day.isoformat() for day in value)
         case _:
             return write(value, locale)  # type: ignore[arg-type]
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from alerts.teller import Teller
 from carriers.contract import Carrier
-from fleet.budgets import Budget
+from fleet.budgets import Spending
 from fleet.clocks import Clock
 from fleet.failures import Failures
+from fleet.news import News
 from merchants.terms import SHIPPED, Terms
 from spending.intents import Till
 from store.engine import Store
@@ -51,12 +53,16 @@ class House:
     wake: Callable[[], None] = _nobody_sleeps
     alive: Callable[[], Mapping[str, bool]] = _nothing_runs
     schema: Callable[[], Awaitable[Schema]] = _as_at_the_start
-    budgets: Mapping[str, Budget] = field(default_factory=dict)
+    budgets: Mapping[str, Spending] = field(default_factory=dict)
+    teller: Teller = field(default_factory=lambda: Teller({}))
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     failures: Failures = field(default_factory=Failures)
+    news: News = field(default_factory=lambda: News(alone=False))
     proxies: int = 0
     calls_per_minute: int = 0  # that one API key may make; 0: as many as it likes
+    security_contact: str = ""  # an e-mail address or https address, for security.txt
     desk_header: str = ""  # with a user's name, set by a trusted reverse proxy: opens the ops desk without a key
     looks: Path = SHIPPED  # the terms' folder: logos lie there
     allowed: frozenset[str] = frozenset()  # hosts on private addresses that notices may go to
+    mail_from: str = ""  # the address that mails to shoppers come from; empty: none are sent
     refused_lookup_seconds: float = 0.25  # a refused look-up never answers sooner, whatever was wrong with it

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from aiohttp import web
 
 from api.house import House
+from api.kept import KEPT, Kept
 from api.problems import Problem
 from api.route import Caller
 from store.engine import Store, Tx
@@ -65,7 +66,7 @@ async def first_key(store: Store, sealer: Sealer, at: datetime) -> str | None:
 async def authenticate(house: House, request: web.Request, scope: str) -> Caller:
     """Whoever holds the key in `Authorization: Bearer`. Raises Problem without a living key, or without the scope."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    found = await _find(house, key.strip()) if scheme.lower() == "bearer" else None
+    found = await _find(house, request.app[KEPT], key.strip()) if scheme.lower() == "bearer" else None
     if found is None:
         raise Problem(
             "unauthorized", "send Authorization: Bearer <key>", headers={"WWW-Authenticate": 'Bearer realm="homeward"'}
@@ -75,11 +76,17 @@ async def authenticate(house: House, request: web.Request, scope: str) -> Caller
     return Caller(f"key:{found.id}", found.scopes)
 
 
-async def _find(house: House, key: str) -> ApiKey | None:
+async def _find(house: House, kept: Kept, key: str) -> ApiKey | None:
     """The living key. It is looked up by its keyed hash, so how long that takes says nothing about any key."""
     if not _KEY.fullmatch(key):
         return None
-    return await living_key(house, house.sealer.mark(key))
+    mark = house.sealer.mark(key)
+    known: ApiKey | None = kept.find(("key", mark))
+    if known is None:
+        since = kept.since()
+        if known := await living_key(house, mark):
+            kept.keep(("key", mark), known, since)
+    return known
 
 
 async def living_key(house: House, mark: str) -> ApiKey | None:

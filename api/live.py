@@ -12,10 +12,15 @@ from api.links import story_of
 from api.manners import ALWAYS, Handler
 from api.sessions import Grant, recall
 from api.words import FALLBACK
+from store.engine import Tx
+from store.lookups import orders_of_return, parcels_on_order, return_named
+from store.orders import find_order
 from tracker.follow import Follow, FollowKind
 
 EVERY = 2.0
-"""Seconds between looks at the cached rows."""
+"""Seconds between looks where nobody tells us what other processes change."""
+SETTLING = 0.2
+"""Seconds after a change in which more of it may come."""
 STILL_HERE = 15.0
 LONGEST = 15 * 60.0
 """Seconds until a stream ends by itself; the browser opens another."""
@@ -66,24 +71,42 @@ async def _stream(house: House, request: web.Request, grant: Grant) -> web.Strea
     ends, spoke, version = time.monotonic() + LONGEST, time.monotonic(), ""
     try:
         while time.monotonic() < ends and not request.app[CLOSING].is_set():
-            follow = await story_of(house, grant)
-            if follow is None:
-                break
-            if (now := version_of(follow)) != version:
-                version, spoke = now, time.monotonic()
-                await response.write(f"event: story\ndata: {version}\n\n".encode())
-            elif time.monotonic() - spoke > STILL_HERE:
-                spoke = time.monotonic()
-                await response.write(b": still here\n\n")
-            await _pause(request.app[CLOSING])
+            with house.news.waiting(await house.store.read(lambda tx: subjects_of(tx, grant))) as changed:
+                follow = await story_of(house, grant)
+                if follow is None:
+                    break
+                if (now := version_of(follow)) != version:
+                    version, spoke = now, time.monotonic()
+                    await response.write(f"event: story\ndata: {version}\n\n".encode())
+                elif time.monotonic() - spoke > STILL_HERE - SETTLING:
+                    spoke = time.monotonic()
+                    await response.write(b": still here\n\n")
+                await _pause(STILL_HERE if house.news.reliable() else EVERY, request.app[CLOSING], changed)
     except (ConnectionError, asyncio.CancelledError):
         pass  # the reader has left
     return response
 
 
-async def _pause(closing: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(EVERY):
-            await closing.wait()
-    except TimeoutError:
-        return
+async def subjects_of(tx: Tx, grant: Grant) -> set[str]:
+    """What a story is made of: whatever of it changes, the story may."""
+    if grant.kind is FollowKind.RETURN:
+        row = await return_named(tx, grant.number)
+        if row is None:
+            return set()
+        orders = await orders_of_return(tx, row["id"])
+        found = {f"return:{row['id']}", *(f"order:{order['id']}" for order in orders)}
+        return found | ({f"parcel:{row['parcel_id']}"} if row["parcel_id"] is not None else set())
+    order = await find_order(tx, grant.merchant, grant.number)
+    if order is None:
+        return set()
+    return {f"order:{order['id']}", *(f"parcel:{row['id']}" for row in await parcels_on_order(tx, order["id"]))}
+
+
+async def _pause(seconds: float, *events: asyncio.Event) -> None:
+    """Until one of them is set, or the time is over; a burst of changes is one."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    if done:
+        await asyncio.sleep(SETTLING)

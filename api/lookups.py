@@ -4,13 +4,17 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import cast
 
 from api.house import House
+from api.kept import Kept
 from api.manners import Meter
 from api.sessions import Grant
 from store.outbox import say
 from tracker.follow import Follow, FollowKind, ParcelStory, Tier
 from tracker.lookup import Asked, follow_order, follow_return
+
+_NOBODY = "nobody@invalid"  # nobody's e-mail: RFC 2606
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class Question:
         return f"Question({self.kind.value})"
 
 
-async def look_up(house: House, question: Question, network: str, meter: Meter) -> Follow | None:
+async def look_up(house: House, question: Question, network: str, meter: Meter, kept: Kept) -> Follow | None:
     """The story, or None: nothing of this number, a wrong proof and a lock are one and the same to whoever asks.
 
     A refusal always does the same work and never comes sooner than the house's floor.
@@ -35,7 +39,11 @@ async def look_up(house: House, question: Question, network: str, meter: Meter) 
     started = time.monotonic()
     name = f"{question.kind.value}:{question.number}"
     allowed = house.failures.allowed(name, network, weak=bool(question.postcode and not question.email))
-    found = await _ask(house, question, None)
+    if allowed and (known := kept.find(question)):
+        return cast(Follow, known)
+    since = kept.since()
+    # behind a lock a right proof is asked as a wrong one: it must not cost more either
+    found = await _ask(house, question if allowed else replace(question, email=_NOBODY, postcode=""), None)
     if found is None or not allowed:
         house.failures.failed(name, network)
         meter.refused.labels(question.kind.value).inc()
@@ -44,7 +52,9 @@ async def look_up(house: House, question: Question, network: str, meter: Meter) 
             await _alarm(house, meter)
         await asyncio.sleep(max(0.0, house.refused_lookup_seconds - (time.monotonic() - started)))
         return None
-    return found if found.tier is Tier.FULL else coarse(found)
+    story = found if found.tier is Tier.FULL else coarse(found)
+    kept.keep(question, story, since)
+    return story
 
 
 async def _alarm(house: House, meter: Meter) -> None:

@@ -26,6 +26,15 @@ PROBLEM: Json = {
         "pointer": {"type": "string"},
         "request_id": {"type": "string"},
         "term": {"type": "string", "description": "The shop's term that refused it"},
+        "instead": {
+            "type": "array",
+            "description": "What the terms allow instead",
+            "items": {
+                "type": "object",
+                "required": ["do", "says"],
+                "properties": {"do": {"type": "string"}, "says": {"type": "string"}},
+            },
+        },
         "errors": {
             "type": "array",
             "items": {
@@ -50,7 +59,7 @@ REQUEST_ID: Json = {"description": "Names this request in our log.", "schema": {
 
 def codes_of(route: AnyRoute) -> tuple[str, ...]:
     """Every error a route can answer: its own, and those that follow from its shape."""
-    codes = ["bad_request", "internal"]
+    codes = ["bad_request", "internal", "not_ready"]
     if route.parameters:
         codes.append("invalid_path")
     if route.scope:

@@ -1,17 +1,19 @@
 """The ops desk's pages: behind a key with the scope `ops`, or a user name that a trusted reverse proxy states."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date
 from typing import Any
-from urllib.parse import parse_qsl
 
 from aiohttp import web
+from markupsafe import Markup
 
-from alerts.desk import acknowledge, open_alerts
-from api import tokens
-from api.bodies import read_bytes
-from api.charts import Series, by_day, stacked
+from alerts.desk import open_alerts
+from api import ops_forms, tokens
+from api.channels import TrialLine, channels_now, mutes_now
+from api.charts import Series, by_day, in_spans, stacked
 from api.desk import (
+    FiguresOut,
     carriers_now,
     cases_now,
     codes_now,
@@ -24,11 +26,14 @@ from api.desk import (
 from api.house import House
 from api.keys import living_key
 from api.manners import CALLER, Handler
-from api.pages import FORM, FORM_CAP, html
+from api.ops_forms import SPANS, fields_of
+from api.pages import html
 from api.parcels import parcel_now, recognised_at
 from api.problems import Problem
 from api.sessions import is_secure
-from store.endpoints import list_deliveries
+from api.unidentified import open_now
+from store.endpoints import count_owed, failing_deliveries, list_endpoints
+from store.engine import Row, Tx
 
 COOKIE = "hw_ops"
 SECONDS = 12 * 3600
@@ -42,7 +47,14 @@ def open_desk(app: web.Application, house: House) -> None:
     app.router.add_get("/ops", _behind(house, _desk))
     app.router.add_post("/ops/login", _login(house))
     app.router.add_post("/ops/logout", _behind(house, _logout))
-    app.router.add_post("/ops/alerts/{alert_id}/ack", _behind(house, _ack))
+    app.router.add_post("/ops/alerts/{row}/ack", _behind(house, ops_forms.ack))
+    app.router.add_post("/ops/mutes", _behind(house, ops_forms.mute))
+    app.router.add_post("/ops/mutes/{row}/lift", _behind(house, ops_forms.unmute))
+    app.router.add_post("/ops/channels/test", _behind(house, _test))
+    app.router.add_post("/ops/unidentified/{row}/match", _behind(house, ops_forms.whose))
+    app.router.add_post("/ops/unidentified/{row}/dismiss", _behind(house, ops_forms.nobodys))
+    app.router.add_post("/ops/endpoints/{row}/replay", _behind(house, ops_forms.send_again))
+    app.router.add_post("/ops/endpoints/{row}/resume", _behind(house, ops_forms.go_on))
     app.router.add_get("/ops/parcels/{carrier}/{number}", _behind(house, _parcel))
     app.router.add_post("/ops/find", _behind(house, _find))
 
@@ -87,7 +99,7 @@ def _login(house: House) -> Handler:
 
     async def enter(request: web.Request) -> web.StreamResponse:
         try:
-            fields = await _fields(request)
+            fields = await fields_of(request)
         except Problem as problem:
             return html("ops_login.html", "en", problem.status, page="ops", wrong=True)
         mark = house.sealer.mark(fields.get("key", "").strip())
@@ -122,10 +134,64 @@ async def _logout(house: House, request: web.Request, who: str) -> web.StreamRes
 
 async def _desk(house: House, request: web.Request, who: str) -> web.StreamResponse:
     """GET /ops"""
-    alerts = await open_alerts(house.store, limit=ROWS)
-    deliveries = await house.store.read(lambda tx: list_deliveries(tx, limit=ROWS))
-    figures = await figures_now(house)
-    last = house.clock.now().date()
+    return await _shown(house)
+
+
+async def _test(house: House, request: web.Request, who: str) -> web.StreamResponse:
+    """POST /ops/channels/test: the desk, with what came of it."""
+    try:
+        return await _shown(house, (await ops_forms.tried(house, request)).results)
+    except Problem as problem:
+        return await _shown(house, [TrialLine(channel="", ok=False, detail=problem.detail or problem.title)])
+
+
+async def _shown(house: House, trials: Sequence[TrialLine] = ()) -> web.Response:
+    now = house.clock.now()
+    alerts = await open_alerts(house.store, limit=ROWS, now=now)
+    endpoints, failing = await house.store.read(_endpoints)
+    return html(
+        "ops.html",
+        "en",
+        page="ops",
+        alerts=alerts.alerts,
+        more_alerts=alerts.next is not None,
+        spans=list(SPANS),
+        mutes=(await mutes_now(house)).mutes,
+        channels=(await channels_now(house)).channels,
+        trials=trials,
+        risks=(await risks_now(house)).parcels,
+        cases=(await cases_now(house)).cases,
+        waiting=(await waiting_now(house)).returns,
+        unidentified=await open_now(house, ROWS),
+        purchases=(await purchases_now(house)).purchases,
+        codes=(await codes_now(house)).codes,
+        carriers=(await carriers_now(house)).carriers,
+        endpoints=endpoints,
+        failing=failing,
+        charts=charts_of(await figures_now(house), now.date()),
+        age=age,
+        now=now,
+    )
+
+
+async def _endpoints(tx: Tx) -> tuple[list[dict[str, Any]], Sequence[Row]]:
+    """Every endpoint with what is owed to it, and the notices that do not arrive."""
+    owed = {row["endpoint_id"]: row["owed"] for row in await count_owed(tx)}
+    rows = [
+        {
+            "id": each.id,
+            "url": each.url,
+            "state": each.state,
+            "failing_since": each.failing_since,
+            "owed": owed.get(each.id, 0),
+        }
+        for each in await list_endpoints(tx)
+    ]
+    return rows, await failing_deliveries(tx, ROWS)
+
+
+def charts_of(figures: FiguresOut, last: date) -> list[tuple[str, Markup, list[tuple[str, int]]]]:
+    """Each chart's title, its drawing, and its numbers."""
     charts = []
     for title, name in (
         ("Failed attempts per day, by reason", "reason"),
@@ -137,39 +203,27 @@ async def _desk(house: House, request: web.Request, who: str) -> web.StreamRespo
             counts[key] = counts.get(key, 0) + each.count
         columns, series = by_day(counts, figures.since.date(), last)
         charts.append((title, stacked(title, columns, series), [(each.name, sum(each.values)) for each in series]))
-    spread = list(figures.attempts.items())
-    title = "Parcels by failed attempts"
-    drawn = stacked(title, [n for n, _ in spread], [Series("parcels", [count for _, count in spread])])
-    charts.append((title, drawn, [(f"{n} failed", count) for n, count in spread]))
-    return html(
-        "ops.html",
-        "en",
-        page="ops",
-        alerts=alerts.alerts,
-        more_alerts=alerts.next is not None,
-        risks=(await risks_now(house)).parcels,
-        cases=(await cases_now(house)).cases,
-        waiting=(await waiting_now(house)).returns,
-        purchases=(await purchases_now(house)).purchases,
-        codes=(await codes_now(house)).codes,
-        carriers=(await carriers_now(house)).carriers,
-        failing=[row for row in deliveries if row["tries"] and row["shown"] != "done"],
-        charts=charts,
-        now=house.clock.now(),
-    )
+    spread = [(f"{n} failed", count) for n, count in figures.attempts.items()]
+    home = in_spans({each.days: each.count for each in figures.time_to_return})
+    for title, counted in (("Parcels by failed attempts", spread), ("Parcels by days until they were home", home)):
+        drawn = stacked(title, [name for name, _ in counted], [Series("parcels", [count for _, count in counted])])
+        charts.append((title, drawn, [(name, count) for name, count in counted if count]))
+    return charts
 
 
-async def _ack(house: House, request: web.Request, who: str) -> web.StreamResponse:
-    """POST /ops/alerts/{alert_id}/ack"""
-    found = request.match_info["alert_id"]
-    if found.isdecimal() and len(found) < 19:
-        await acknowledge(house.store, int(found), who, house.clock.now())
-    return _to("/ops")
+def age(seconds: int | None) -> str:
+    """How long ago, in a word or two."""
+    if seconds is None:
+        return "never"
+    for name, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {name}"
+    return f"{seconds} s"
 
 
 async def _find(house: House, request: web.Request, who: str) -> web.StreamResponse:
     """POST /ops/find: to a parcel's page, by its number."""
-    fields = await _fields(request)
+    fields = await fields_of(request)
     number = "".join(fields.get("number", "").split()).upper()
     for name in sorted(house.carriers):
         try:
@@ -190,14 +244,6 @@ async def _parcel(house: House, request: web.Request, who: str) -> web.StreamRes
         return html("ops_parcel.html", "en", 404, page="ops", parcel=None, payloads=[], now=house.clock.now())
     kept = (await payloads_of(house, carrier, number)).payloads
     return html("ops_parcel.html", "en", page="ops", parcel=parcel, payloads=kept, now=house.clock.now())
-
-
-async def _fields(request: web.Request) -> dict[str, str]:
-    body = await read_bytes(request, FORM, FORM_CAP)
-    try:
-        return dict(parse_qsl(body.decode(), max_num_fields=8, errors="strict"))
-    except ValueError:
-        raise Problem("bad_request", "not a form") from None
 
 
 def _to(path: str) -> web.Response:

@@ -6,21 +6,24 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from api.parcels import AttemptsOut, CaseOut, carrier_of, recognised
+from api.parcels import AttemptsOut, CaseOut, FurtherOut, carrier_of, recognised
 from api.problems import Problem
 from api.route import Answer, Call, Nothing
+from api.settlements import HomeOut
 from api.shapes import (
     AddressIn,
     Amount,
     Asked,
     CarrierName,
     CurrencyCode,
+    Fresh,
     Instant,
     ItemCountIn,
     ItemCountOut,
     Quantity,
     Sku,
     Told,
+    aged,
     example,
 )
 from tracker.orders import Item, ItemCount, Order, OrderState, order_view, put_order, ship
@@ -110,7 +113,7 @@ class ItemOut(Told):
     replacement_in_stock: bool
 
 
-class OrderParcelOut(Told):
+class OrderParcelOut(Fresh):
     """A parcel of an order in short: the whole truth is at `/v1/parcels/{carrier}/{number}`."""
 
     carrier: str
@@ -125,7 +128,8 @@ class OrderParcelOut(Told):
     returned_at: Instant | None
     return_to_warehouse: CaseOut | None
     because: list[str] | None
-    checked_at: Instant | None
+    home: HomeOut | None = Field(default=None, description="Undeliverable, and in the warehouse again")
+    further_numbers: list[FurtherOut] = Field(default_factory=list)
 
 
 class OrderReturnParcelOut(Told):
@@ -214,7 +218,7 @@ async def register(call: Call[Nothing, OrderIn]) -> Answer:
         language=body.language,
     )
     answer = await put_order(house.store, house.sealer, house.terms, order, house.clock.now())
-    return Answer(OrderOut.model_validate(answer.view), 201 if answer.created else 200)
+    return Answer(OrderOut.model_validate(aged(answer.view, house.clock.now())), 201 if answer.created else 200)
 
 
 async def shipped(call: Call[Nothing, ParcelIn]) -> Answer:
@@ -237,7 +241,8 @@ async def shipped(call: Call[Nothing, ParcelIn]) -> Answer:
     )
     house.wake()
     warnings = [number.warning] if number.warning else []
-    return Answer(OrderOut.model_validate(answer.view | {"warnings": warnings}), 201 if answer.created else 200)
+    view = aged(answer.view, house.clock.now()) | {"warnings": warnings}
+    return Answer(OrderOut.model_validate(view), 201 if answer.created else 200)
 
 
 async def show(call: Call[Nothing, Nothing]) -> Answer:
@@ -246,4 +251,4 @@ async def show(call: Call[Nothing, Nothing]) -> Answer:
     view = await call.house.store.read(lambda tx: order_view(tx, merchant, number))
     if view is None:
         raise Problem("order_not_found")
-    return Answer(OrderOut.model_validate(view))
+    return Answer(OrderOut.model_validate(aged(view, call.house.clock.now())))

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from api.bodies import read_bytes
 from api.client import network
 from api.house import House
+from api.kept import KEPT
 from api.links import open_link, story_of
 from api.live import version_of
 from api.look import Looks, ShopLook
@@ -22,6 +23,7 @@ from api.problems import Problem
 from api.sessions import LANGUAGE, forget, granted_by, recall, remember, speak
 from api.static_files import FOLDER, address
 from api.words import catalogues, choose, render, say, write_day, write_moment, write_short_day, write_time
+from returns.addresses import places_near
 from tracker.follow import Follow, FollowKind, StepState, Tier
 
 FORM = "application/x-www-form-urlencoded"
@@ -45,6 +47,11 @@ def html(
     template: str, locale: str, status: int = 200, *, here: str = "", look: ShopLook | None = None, **context: Any
 ) -> web.Response:
     """A page in a language. `here` is where the same page is found in another one ("": nowhere)."""
+    return page(written(template, locale, here=here, look=look, **context), locale, status)
+
+
+def written(template: str, locale: str, *, here: str, look: ShopLook | None, **context: Any) -> str:
+    """The page's text."""
     words: dict[str, Callable[..., str]] = {
         "t": lambda key, **args: render(key, locale, **args),
         "say": partial(say, locale=locale),
@@ -54,9 +61,12 @@ def html(
         "clock": lambda wall: write_time(time.fromisoformat(wall), locale),
         "static": address,
     }
-    text = _environment.get_template(template).render(
+    return _environment.get_template(template).render(
         locale=locale, here=here, look=look, languages=languages(), **words, **context
     )
+
+
+def page(text: str, locale: str, status: int = 200) -> web.Response:
     return web.Response(
         text=text,
         status=status,
@@ -132,7 +142,7 @@ def again(house: House, kind: FollowKind) -> Handler:
             response = _form(request, kind, 404, "form.session")
             forget(response, kind)
             return response
-        return _spoken(house, request, told(request, house, follow))
+        return _spoken(house, request, await told(request, house, follow))
 
     return show
 
@@ -155,28 +165,33 @@ async def _answer(house: House, kind: FollowKind, request: web.Request) -> web.R
     question = _question(kind, await read_bytes(request, FORM, FORM_CAP))
     follow = None
     if question.number:
-        follow = await look_up(house, question, network(request, house.proxies), request.app[METER])
+        follow = await look_up(house, question, network(request, house.proxies), request.app[METER], request.app[KEPT])
     if follow is None:
         return _form(request, kind, 404, "form.refused", number=question.number)
-    response = told(request, house, follow)
+    response = await told(request, house, follow)
     remember(response, request, house, granted_by(follow))
     return response
 
 
-def told(request: web.Request, house: House, follow: Follow) -> web.Response:
+async def told(request: web.Request, house: House, follow: Follow) -> web.Response:
     """The story as a page."""
-    page = follow.kind.value
-    look = request.app[LOOKS].of(follow.merchant)
+    locale, look = locale_of(request), request.app[LOOKS].of(follow.merchant)
     papers = papers_of(house, follow)
-    return html(
-        "story.html",
-        locale_of(request),
-        here=f"/follow/{page}/now",
-        look=look,
-        papers=papers,
-        version=version_of(follow),
-        **story(follow, house.clock.now()),
-    )
+    places = await places_near(house.till, follow.number) if papers else ()
+
+    def render() -> str:
+        return written(
+            "story.html",
+            locale,
+            here=f"/follow/{follow.kind.value}/now",
+            look=look,
+            papers=papers,
+            places=places,
+            version=version_of(follow),
+            **story(follow, house.clock.now()),
+        )
+
+    return page(request.app[KEPT].made_from(follow, ("page", locale, places), render), locale)
 
 
 def papers_of(house: House, follow: Follow) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """What a shopper prints: the label behind a link of 15 minutes, and the waybill that stands in for a lost one."""
 
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -10,8 +11,13 @@ from api.links import story_of
 from api.manners import Handler
 from api.pages import LOOKS, html, locale_of, papers_of, sorry
 from api.sessions import recall
+from api.waybill_pdf import draw_waybill
+from api.words import render
 from carriers.contract import LabelFormat
+from returns.addresses import places_near
 from returns.showing import label_document, return_view
+from returns.waybills import Instructions, issue_waybill
+from spending.machine import LabelState
 from tracker.follow import Follow, FollowKind
 from tracker.orders import Declined
 
@@ -42,9 +48,12 @@ def label(house: House) -> Handler:
         facts = tokens.read(house.sealer, USE, request.match_info["token"])
         if facts is None:
             return sorry(request, FollowKind.RETURN, "label.expired")
+        view = await house.store.read(lambda tx: return_view(tx, facts["number"]))
+        if view is None or view["label"] is None or view["label"]["state"] != LabelState.LIVE:
+            return sorry(request, FollowKind.RETURN, "label.expired")  # void since: nobody gets it from us
         try:
             document = await label_document(house.store, house.sealer, facts["number"], LabelFormat(facts["format"]))
-        except Declined:  # purged, or voided since
+        except Declined:  # purged
             return sorry(request, FollowKind.RETURN, "label.expired")
         if not looks_like(document.body, facts["format"]):
             raise ValueError("what is kept as a label is none")
@@ -70,8 +79,11 @@ def print_label(house: House) -> Handler:
         view = await house.store.read(lambda tx: return_view(tx, follow.number))
         formats = view["label"]["formats"] if view and view["label"] else []
         addresses = {format: label_address(house, follow.number, format) for format in formats}
-        picture = next((where for format, where in addresses.items() if format in _PICTURES), "")
-        return _page(request, follow, "label.html", addresses=addresses, picture=picture)
+        pictures = {format: where for format, where in addresses.items() if format in _PICTURES}
+        picture = pictures.get("qr") or next(iter(pictures.values()), "")
+        places = await places_near(house.till, follow.number)
+        code = "qr" in formats
+        return _page(request, follow, "label.html", addresses=addresses, picture=picture, places=places, code=code)
 
     return show
 
@@ -83,15 +95,41 @@ def print_waybill(house: House) -> Handler:
         follow = await _return_with(house, request, "waybill")
         if follow is None:
             return sorry(request, FollowKind.RETURN, "form.session")
-        terms = house.terms[follow.merchant][-1]
-        carrier = house.carriers.get(terms.carrier)
-        title = carrier.title if carrier else terms.carrier.upper()
-        to = terms.warehouse.address
-        town = f"{to.postal_code} {to.city}" + (f" ({to.region})" if to.region else "")
-        lines = [line for line in (to.company, to.name, *to.lines, town, to.country) if line]
-        return _page(request, follow, "waybill.html", lost=terms.lost_label, lines=lines, carrier=title)
+        told = await _told(house, follow)
+        if told is None:
+            return sorry(request, FollowKind.RETURN, "form.session")
+        return _page(request, follow, "waybill.html", told=told)
 
     return show
+
+
+def waybill_pdf(house: House) -> Handler:
+    """GET /follow/return/waybill.pdf: the same on a sheet of its own."""
+
+    async def give(request: web.Request) -> web.Response:
+        follow = await _return_with(house, request, "waybill")
+        told = await _told(house, follow) if follow else None
+        if follow is None or told is None:
+            return sorry(request, FollowKind.RETURN, "form.session")
+        locale = locale_of(request)
+        shop = house.terms[follow.merchant][-1].look.name
+        body = draw_waybill(told, shop, partial(_in, locale))
+        name = f'attachment; filename="{follow.number}-waybill.pdf"'
+        return web.Response(body=body, content_type="application/pdf", headers={"Content-Disposition": name})
+
+    return give
+
+
+async def _told(house: House, follow: Follow) -> Instructions | None:
+    """The instructions; from the first look on the return waits for a number that nobody knows yet."""
+    try:
+        return await issue_waybill(house.till, house.terms, follow.number)
+    except Declined:  # it moved since
+        return None
+
+
+def _in(locale: str, key: str, **arguments: Any) -> str:
+    return render(key, locale, **arguments)
 
 
 async def _return_with(house: House, request: web.Request, paper: str) -> Follow | None:

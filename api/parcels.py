@@ -11,13 +11,18 @@ from api.cursors import Paged, cursor_at, row_of
 from api.house import House
 from api.problems import Problem
 from api.route import Answer, Call, Nothing
-from api.shapes import Asked, Instant, MerchantName, Told, example
+from api.settlements import HomeOut
+from api.shapes import Asked, Fresh, Instant, MerchantName, Told, example
 from carriers.contract import Carrier, Recognised
 from fleet.clocks import from_us
 from store.engine import Row, Tx
+from store.homecomings import find_homecoming
 from store.parcels import find_parcel, list_parcels, order_numbers_of, return_number_of
+from store.unidentified import further_of
 from tracker.explain import explained
+from tracker.freshness import freshness, is_stale
 from tracker.lifecycle import Leg, Status
+from tracker.orders import home_view
 
 # --------------------------------------------------------------------------------------------------------------- asked
 
@@ -63,6 +68,48 @@ class AttemptsOut(Told):
     ledger: list[AttemptOut]
 
 
+class ReturnsByOut(Told):
+    """When the carrier turns a parcel round by itself."""
+
+    at: Instant
+    rule: str
+    evidence: list[str]
+
+
+class RequestOut(Told):
+    """What we did about a parcel's way back."""
+
+    step: str = Field(description="asking, requested or left_to_carrier")
+    at: Instant
+    why: str
+    purchase_id: str | None
+    withdrawn_at: Instant | None = Field(description="Since when the order is no longer in force")
+
+
+class CaseLineOut(Told):
+    """A line of a case's money."""
+
+    name: str
+    kind: str = Field(description="price, surcharge or refund")
+    amount: str | None = Field(description="None: the carrier did not say")
+    currency: str
+    note: str
+
+
+class TotalOut(Told):
+    amount: str
+    currency: str
+
+
+class CaseMoneyOut(Told):
+    """What a way back costs, with the sums; owed once the parcel is back."""
+
+    lines: list[CaseLineOut]
+    totals: list[TotalOut]
+    arithmetic: list[str]
+    owed: bool
+
+
 class CaseOut(Told):
     """The parcel's way back to the warehouse."""
 
@@ -71,6 +118,12 @@ class CaseOut(Told):
     since: Instant
     evidence: list[str]
     because: str
+    opened_at: Instant | None = None
+    returns_by: ReturnsByOut | None = Field(None, description="Until then the carrier should have turned it round")
+    overdue_at: Instant | None = None
+    overdue: bool = False
+    request: RequestOut | None = None
+    money: CaseMoneyOut | None = None
 
 
 class EventOut(Told):
@@ -116,7 +169,28 @@ PARCEL_EXAMPLE: dict[str, Any] = {
 }
 
 
-class ParcelOut(Told):
+class FurtherOut(Told):
+    """A number under which a parcel travels home, or the parcel that does under this one."""
+
+    carrier: str
+    number: str
+    since: Instant | None = Field(None, description="When it was matched")
+    score: float | None = Field(None, description="How sure that was, 0 to 1")
+    by: str | None = Field(None, description="score: by itself; else who confirmed it")
+    because: list[str] = Field(default_factory=list)
+
+
+class JudgedOut(Told):
+    """Where in the terms it stands what judged a parcel, and the rule that gave its status."""
+
+    section: str = Field(description="attempts, or attempts.for[n] where a carrier or service has its own")
+    rule: str = Field(
+        description="as_told: the carrier's word; attempts.max, final_attempt, return_date_passed, pickup_date_passed, "
+        "hold_run_out: what made it undeliverable"
+    )
+
+
+class ParcelOut(Fresh):
     """The whole truth: events, attempt ledger, legs, return case, and why."""
 
     model_config = Told.model_config | example(PARCEL_EXAMPLE)
@@ -138,18 +212,22 @@ class ParcelOut(Told):
     delay: str | None
     references: list[str]
     alternate_numbers: list[str]
+    further_numbers: list[FurtherOut] = Field(default_factory=list, description="Under these it travels home")
+    home_of: FurtherOut | None = Field(None, description="Under this number that parcel travels home")
     events: list[EventOut]
     unknown_codes: list[str]
-    terms: str
+    terms: str = Field(description="Name and version of the terms it is judged by")
+    judged_by: JudgedOut | None = None
+    service: str | None = Field(None, description="The carrier's own word for how it travels")
     because: list[str]
     order_numbers: list[str]
     return_number: str | None
     registered_at: Instant
-    checked_at: Instant | None
     as_of: Instant | None
+    home: HomeOut | None = Field(default=None, description="Undeliverable, and in the warehouse again")
 
 
-class ParcelLine(Told):
+class ParcelLine(Fresh):
     """A parcel in a list."""
 
     merchant: str
@@ -161,7 +239,6 @@ class ParcelLine(Told):
     attempts: int
     estimated_delivery: date | None
     moved_at: Instant | None = Field(description="The newest event")
-    checked_at: Instant | None
     registered_at: Instant
 
 
@@ -229,7 +306,7 @@ async def refresh(call: Call[Nothing, Nothing]) -> Answer:
 
 async def list_page(call: Call[ParcelsQuery, Nothing]) -> Answer:
     """GET /v1/parcels"""
-    query = call.query
+    query, now = call.query, call.house.clock.now()
     start = row_of(query.cursor, 0)
     rows = await call.house.store.read(
         lambda tx: list_parcels(
@@ -243,7 +320,7 @@ async def list_page(call: Call[ParcelsQuery, Nothing]) -> Answer:
     )
     page = rows[: query.limit]
     following = cursor_at(page[-1]["id"]) if len(rows) > query.limit else None
-    return Answer(ParcelsOut(parcels=[parcel_line(row) for row in page], next_cursor=following))
+    return Answer(ParcelsOut(parcels=[parcel_line(row, now) for row in page], next_cursor=following))
 
 
 # -------------------------------------------------------------------------------------------------------------- inside
@@ -266,14 +343,19 @@ async def parcel_now(house: House, carrier: str, number: str, as_of: datetime | 
         row = await find_parcel(tx, carrier, number)
         if row is None:
             return None
+        view = await _view(house, tx, row, now, as_of)
+        further = await further_of(tx, row["id"]) if view.get("further_numbers") else ()
         return {
-            **await _view(house, tx, row, now, as_of),
+            **view,
+            "further_numbers": [_further(each) for each in further],
             "merchant": row["merchant"],
             "order_numbers": await order_numbers_of(tx, row["id"]),
             "return_number": await return_number_of(tx, row["id"]),
             "registered_at": from_us(row["created_us"]),
-            "checked_at": _instant(row["checked_us"]),
+            **freshness(row),
+            "stale": is_stale(row, now),
             "as_of": as_of,
+            "home": home_view(home) if (home := await find_homecoming(tx, row["id"])) else None,
         }
 
     view = await house.store.read(unit)
@@ -290,7 +372,18 @@ async def _view(house: House, tx: Tx, row: Row, now: datetime, as_of: datetime |
     return explained(await house.ledger.conclusion(tx, row, now, as_of))
 
 
-def parcel_line(row: Row) -> ParcelLine:
+def _further(row: Row) -> FurtherOut:
+    return FurtherOut(
+        carrier=row["carrier"],
+        number=row["number"],
+        since=from_us(row["since_us"]),
+        score=float(row["score"]),
+        by=row["by"],
+        because=msgspec.json.decode(row["because"]),
+    )
+
+
+def parcel_line(row: Row, now: datetime) -> ParcelLine:
     kept = msgspec.json.decode(row["conclusion"])
     return ParcelLine(
         merchant=row["merchant"],
@@ -303,6 +396,9 @@ def parcel_line(row: Row) -> ParcelLine:
         estimated_delivery=kept.get("estimated_delivery"),
         moved_at=_instant(row["moved_us"]),
         checked_at=_instant(row["checked_us"]),
+        next_check_at=_instant(row["next_poll_us"]),
+        stale=is_stale(row, now),
+        stale_after=_instant(row["stale_us"]),
         registered_at=from_us(row["created_us"]),
     )
 

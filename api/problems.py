@@ -44,7 +44,17 @@ CODES: Mapping[str, Sort] = {
     "return_not_found": Sort(404, "No such return"),
     "parcel_unknown": Sort(404, "No such parcel"),
     "label_unknown": Sort(404, "There is no label in this format"),
+    "parcel_label_unknown": Sort(404, "There is no such label of a parcel that leaves the warehouse"),
     "alert_unknown": Sort(404, "No such alert"),
+    "unidentified_unknown": Sort(404, "No such unidentified parcel"),
+    "unidentified_decided": Sort(409, "It was decided about before"),
+    "owner_unclear": Sort(422, "Whose it is has to be one return or one parcel"),
+    "box_empty": Sort(422, "There is nothing to go by"),
+    "number_known": Sort(409, "The number is a parcel's that is followed"),
+    "number_decided": Sort(409, "The number was decided about before"),
+    "not_a_parcel_home": Sort(422, "This parcel does not come home by itself"),
+    "mute_unknown": Sort(404, "No such mute holds"),
+    "channel_unknown": Sort(422, "No channel has this name"),
     "endpoint_unknown": Sort(404, "No such endpoint"),
     "link_unknown": Sort(404, "No such link"),
     "notice_unknown": Sort(422, "No such notice"),
@@ -77,9 +87,36 @@ CODES: Mapping[str, Sort] = {
     "exchange_used_up": Sort(422, "The item was exchanged before"),
     "label_not_paid": Sort(422, "The shop does not pay for this label"),
     "own_courier_not_allowed": Sort(422, "The shop takes no other courier"),
+    "address_unclear": Sort(422, "The carrier cannot tell which address is meant"),
+    "address_unknown": Sort(422, "The carrier does not know the address"),
+    "nothing_billed": Sort(409, "Nothing that we paid for travels under this number"),
+    "surcharge_differs": Sort(409, "The surcharge was told with another amount"),
+    "pickup_impossible": Sort(422, "Nothing can be collected then"),
+    "pickup_refused": Sort(422, "The carrier does not collect it"),
+    "pickup_booked": Sort(409, "A collection is booked for another day"),
+    "pickup_unknown": Sort(404, "No collection was asked for"),
+    "pickup_over": Sort(409, "The collection cannot be called off any more"),
+    "mail_not_set_up": Sort(409, "No mail server is set up"),
+    "email_needed": Sort(422, "An e-mail address is needed"),
     "label_impossible": Sort(422, "The carrier makes no such label"),
     "label_refused": Sort(422, "The carrier refused the label"),
+    "return_cancelled": Sort(409, "The return was given up"),
+    "label_pending": Sort(409, "The label is still being settled"),
+    "waybill_instead": Sort(422, "The shop gives waybill instructions for a lost label"),
+    "waybill_not_offered": Sort(422, "The shop gives no waybill instructions"),
+    "waybill_unknown": Sort(404, "No waybill instructions were given for this return"),
     "return_under_way": Sort(409, "The return is under way"),
+    # what a return's own state does not allow
+    "return_not_received": Sort(409, "The return was not received yet"),
+    "return_not_decided": Sort(409, "Nothing was decided about the return yet"),
+    "outcome_decided": Sort(409, "The return was decided otherwise"),
+    "outcome_incomplete": Sort(422, "Not every piece of the return is decided"),
+    "item_not_in_return": Sort(422, "The return has no such item"),
+    "nothing_owed": Sort(409, "Nothing of the return was accepted"),
+    "refund_known": Sort(409, "The return was refunded under another reference or amount"),
+    "courier_prepaid": Sort(409, "The return travels with the shop's label"),
+    "instant_ahead": Sort(422, "The instant lies ahead"),
+    "parcel_of_return": Sort(409, "The parcel is a customer's return"),
     # what stops buying for now, whoever asks
     "spend_cap_return": Sort(422, "The return has cost as much as one may"),
     "spend_cap_key": Sort(429, "The API key has spent what it may in an hour"),
@@ -116,7 +153,7 @@ def status_of(code: str, parameters: Sequence[str]) -> int:
 @dataclass(slots=True)
 class Problem(Exception):
     """An error on its way to the caller. `pointer` is a JSON Pointer into the body, `errors` are further findings,
-    `term` the shop's term that says so.
+    `term` the shop's term that says so, `instead` what can be done: a word and a sentence each.
 
     A code that is not in CODES (a term that refused a return names itself) brings its own `status` and `title`.
     """
@@ -127,6 +164,7 @@ class Problem(Exception):
     errors: Sequence[Mapping[str, str]] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     term: str = ""
+    instead: Sequence[Mapping[str, str]] = ()
     status: int = 0
     title: str = ""
 
@@ -149,6 +187,8 @@ class Problem(Exception):
             document["pointer"] = self.pointer
         if self.term:
             document["term"] = self.term
+        if self.instead:
+            document["instead"] = [dict(each) for each in self.instead]
         if self.errors:
             document["errors"] = list(self.errors)
         return json.dumps(document, ensure_ascii=False).encode()

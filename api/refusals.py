@@ -22,7 +22,7 @@ def _problem(error: Exception) -> Problem | None:
         case Problem():
             return error
         case Declined():
-            return Problem(error.code, error.message, error.pointer or None, term=error.term)
+            return Problem(error.code, error.message, error.pointer or None, term=error.term, instead=error.instead)
         case Busy():
             wait = max(1, round(error.retry_after or WAIT))
             return Problem("carrier_busy", headers={"Retry-After": str(wait)})

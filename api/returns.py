@@ -2,19 +2,29 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from api.problems import Problem
 from api.route import Answer, Call, Nothing
-from api.shapes import AddressIn, Asked, Instant, MerchantName, OrderNumber, Quantity, Sku, Told, example
+from api.settlements import (
+    CheckedBetween,
+    DecisionOut,
+    DispatchOut,
+    LossOut,
+    MoneyOut,
+    OwnCourierOut,
+    ReceiptOut,
+    RefundOut,
+)
+from api.shapes import AddressIn, Asked, Fresh, Instant, MerchantName, OrderNumber, Quantity, Sku, Told, aged, example
 from carriers.contract import LabelFormat
 from merchants.terms import Outcome, ReturnReason
 from returns.desk import cancel, register
 from returns.eligibility import Courier, Wish
 from returns.forms import Asked as AskedReturn
-from returns.forms import OrderWishes
+from returns.forms import OrderWishes, OwnParcel
 from returns.showing import label_document, return_view
 from returns.states import ReturnState
 
@@ -51,6 +61,13 @@ RETURN_ASKED: dict[str, Any] = {
 }
 
 
+class OwnParcelIn(Asked):
+    """The customer's own courier, where it is known already: any carrier or none, with or without a number."""
+
+    carrier: Annotated[str, Field(max_length=60)] = ""
+    tracking_number: Annotated[str, Field(max_length=64)] = ""
+
+
 class ReturnIn(Asked):
     """A return for one or several orders. Without a from-address it is sent from where the first order went."""
 
@@ -59,8 +76,12 @@ class ReturnIn(Asked):
     merchant: MerchantName
     orders: Annotated[tuple[OrderWishesIn, ...], Field(min_length=1, max_length=20)]
     courier: Courier = Courier.PREPAID
+    own_courier: OwnParcelIn | None = None
     from_address: AddressIn | None = None
     weight_kg: Annotated[Decimal, Field(gt=0, le=70, decimal_places=3)] | None = None
+    qr: Annotated[
+        bool, Field(description="The customer has no printer: also a code that the carrier's counter prints from")
+    ] = False
 
 
 class LabelQuery(Asked):
@@ -98,7 +119,7 @@ class LabelOut(Told):
     currency: str | None
 
 
-class ReturnParcelOut(Told):
+class ReturnParcelOut(Fresh):
     carrier: str
     number: str
     leg: str
@@ -107,6 +128,42 @@ class ReturnParcelOut(Told):
     accepted_at: Instant | None
     delivered_at: Instant | None
     because: list[str] | None
+
+
+class WaybillShown(Told):
+    """A blank waybill was to be filled in instead of the lost label: the parcel comes under a number nobody knows."""
+
+    issued_at: Instant
+    account: str
+    service: str
+    reference: str
+
+
+class PickupOut(Told):
+    """A collection at the customer's door: when, and how far. Where is not told."""
+
+    model_config = Told.model_config | example(
+        {
+            "carrier": "ups",
+            "day": "2026-03-12",
+            "window": "09:00-17:00",
+            "state": "booked",
+            "confirmation": "2929602E9CP",
+            "words": "",
+            "price": None,
+            "currency": None,
+            "checked_at": None,
+        }
+    )
+
+    carrier: str
+    day: date
+    window: str
+    state: Literal["wanted", "booked", "dispatched", "done", "not_done", "refused", "cancelling", "cancelled"]
+    confirmation: str = Field(description="The carrier's; empty until it is booked")
+    words: str = Field(description="The carrier's own")
+    price: str | None
+    currency: str | None
     checked_at: Instant | None
 
 
@@ -120,6 +177,11 @@ class ClockOut(Told):
     fell_back: bool
     started: Instant | None
     ends: Instant | None
+    ends_local: str | None = Field(default=None, description="The first instant that is too late, on the shop's clock")
+    time_zone: str = ""
+    judged_by: str = Field(default="registration", description="registration, or acceptance: the carrier's own scan")
+    in_time: bool | None = Field(default=None, description="null: it has not happened, or nobody can say yet")
+    judged_scan: str = ""
     scan: str
     because: str
 
@@ -173,7 +235,17 @@ class ReturnOut(Told):
     orders: list[OrderWishesOut]
     label: LabelOut | None
     parcel: ReturnParcelOut | None
+    waybill: WaybillShown | None = None
+    pickup: PickupOut | None = None
+    own_courier: OwnCourierOut | None = None
     clocks: list[ClockOut]
+    received: ReceiptOut | None = None
+    checked_between: CheckedBetween | None = Field(default=None, description="The days on which it is decided")
+    decision: DecisionOut | None = None
+    money: MoneyOut = MoneyOut(lines=[], totals={})
+    refund: RefundOut | None = None
+    loss: LossOut | None = None
+    dispatches: list[DispatchOut] = Field(default=[], description="What leaves the warehouse because of it")
     why: str
     created_at: Instant
     updated_at: Instant
@@ -196,13 +268,15 @@ async def make(call: Call[Nothing, ReturnIn]) -> Answer:
         courier=body.courier,
         from_address=body.from_address.address() if body.from_address else None,
         weight_kg=body.weight_kg,
+        qr=body.qr,
+        own=OwnParcel(body.own_courier.carrier, body.own_courier.tracking_number) if body.own_courier else OwnParcel(),
         # the desk's own guard: after a crash between buying and answering, the same key is still the same return
         key=f"{call.caller.name}/{key}" if key else "",
         caller=call.caller.name,
     )
     registered = await register(house.till, house.terms, asked)
     house.wake()
-    view = ReturnOut.model_validate(registered.view)
+    view = ReturnOut.model_validate(aged(registered.view, house.clock.now()))
     return Answer(view, registered.status, headers={"Location": f"/v1/returns/{view.return_number}"})
 
 
@@ -212,7 +286,7 @@ async def show(call: Call[Nothing, Nothing]) -> Answer:
     view = await call.house.store.read(lambda tx: return_view(tx, number))
     if view is None:
         raise Problem("return_not_found")
-    return Answer(ReturnOut.model_validate(view))
+    return Answer(ReturnOut.model_validate(aged(view, call.house.clock.now())))
 
 
 async def label(call: Call[LabelQuery, Nothing]) -> Answer:
@@ -225,4 +299,5 @@ async def label(call: Call[LabelQuery, Nothing]) -> Answer:
 
 async def give_up(call: Call[Nothing, Nothing]) -> Answer:
     """POST /v1/returns/{return_number}/cancel"""
-    return Answer(ReturnOut.model_validate(await cancel(call.house.till, call.path["return_number"])))
+    view = await cancel(call.house.till, call.path["return_number"])
+    return Answer(ReturnOut.model_validate(aged(view, call.house.clock.now())))

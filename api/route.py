@@ -80,6 +80,7 @@ class Route(Generic[Q, B]):
     scope: str = ""
     errors: tuple[str, ...] = ()
     idempotent: bool = False
+    kept: bool = False  # the same call again may be answered with the bytes of a moment ago (api/kept.py)
     raw: bool = False  # the body is bytes for somebody else to read (a carrier's push): no model is checked
     takes: str = "application/json"
     description: str = ""

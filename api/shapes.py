@@ -1,5 +1,6 @@
 """Parts that the models of several calls share: codes, numbers, instants as JSON writes them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -54,6 +55,32 @@ class Told(BaseModel):
 def example(value: dict[str, Any]) -> ConfigDict:
     """A model's configuration with the example that the document shows."""
     return ConfigDict(json_schema_extra={"examples": [value]})
+
+
+class Fresh(Told):
+    """How fresh an answer about a parcel is."""
+
+    checked_at: Instant | None = Field(description="When its carrier was asked last")
+    next_check_at: Instant | None = Field(None, description="When it is asked next; null: no more")
+    stale: bool = Field(False, description="Whether this is older news than promised for what the parcel is doing")
+    stale_after: Instant | None = Field(None, description="From when on it is, unless the carrier is heard before")
+
+
+def aged(view: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """A view with `stale` said wherever something in it states `stale_after`."""
+    told = {name: _aged(value, now) for name, value in view.items()}
+    if "stale_after" in told:
+        after = told["stale_after"]
+        told["stale"] = (
+            after is not None and (datetime.fromisoformat(after) if isinstance(after, str) else after) <= now
+        )
+    return told
+
+
+def _aged(value: Any, now: datetime) -> Any:
+    if isinstance(value, Mapping):
+        return aged(value, now)
+    return [_aged(each, now) for each in value] if isinstance(value, list) else value
 
 
 class AddressIn(Asked):

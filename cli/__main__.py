@@ -23,6 +23,11 @@ app.add_typer(labels_app, name="labels")
 app.add_typer(terms_app, name="terms")
 webhooks_app = typer.Typer(help="Where notices go: endpoints, deliveries, replay.", no_args_is_help=True)
 app.add_typer(webhooks_app, name="webhooks")
+alerts_app = typer.Typer(help="What ops must see: open alerts, who is told, mutes.", no_args_is_help=True)
+app.add_typer(alerts_app, name="alerts")
+
+unidentified_app = typer.Typer(help="Parcels that came home and nobody knows whose.", no_args_is_help=True)
+app.add_typer(unidentified_app, name="unidentified")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on.")]
@@ -135,6 +140,43 @@ def migrate(data: Data = None) -> None:
 
 
 @app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Copy the whole database to a file, while the service runs. The sealing key is not in it."""
+    from cli.backup import back_up
+
+    _copy(back_up, file, as_json, data, "backed up to")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `homeward backup` wrote.")],
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Put a backup in the place of the database (kept beside it). Then: homeward labels reconcile."""
+    from cli.backup import restore as run
+
+    _copy(run, file, as_json, data, "restored from")
+    if not as_json:
+        typer.echo("Labels that were bought since the backup: run `homeward labels reconcile` before you serve again.")
+
+
+def _copy(work: Any, file: Path, as_json: bool, data: Path | None, words: str) -> None:
+    from store.engine import StoreError
+
+    try:
+        done = work(_settings(data=data).database, file)
+    except (StoreError, OSError) as error:
+        _fail(str(error), 1)
+    told = {"file": str(done.path), "bytes": done.size, "revision": done.revision}
+    typer.echo(json.dumps(told) if as_json else f"{words} {done.path} ({done.size:,} bytes, schema {done.revision})")
+
+
+@app.command()
 def doctor(
     carrier: Annotated[str, typer.Option(help="Only this carrier.")] = "", as_json: Json = False, data: Data = None
 ) -> None:
@@ -198,7 +240,24 @@ def track(carrier: str, number: str, as_json: Json = False, data: Data = None) -
         _fail(str(error))
     except CarrierError as error:
         _fail(f"{carrier}: {error}", 1)
-    typer.echo(json.dumps(answer, indent=2, ensure_ascii=False) if as_json else "\n".join(lines(answer)))
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    typer.echo("\n".join([*answer["story"], "", *lines(answer)]))
+
+
+@app.command()
+def story(
+    what: Annotated[str, typer.Argument(help="order or return.")],
+    number: Annotated[str, typer.Argument(help="Its number.")],
+    merchant: Annotated[str, typer.Option(help="The shop, where several have an order of this number.")] = "",
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Tell one order's or one return's story in English, sentence by sentence."""
+    if what not in ("order", "return"):
+        _fail(f"expected order or return, found {what!r}")
+    _call({"do": f"story.{what}", "number": number, "merchant": merchant}, as_json, data)
 
 
 @app.command()
@@ -229,6 +288,38 @@ def erase(
     """Erase the personal data of an order (with its returns) or of a return; numbers and money stay."""
     what = "erase.return" if is_return else "erase.order"
     _call({"do": what, "number": number, "merchant": merchant}, as_json, data)
+
+
+@app.command()
+def export(
+    kind: Annotated[str, typer.Argument(help="orders, parcels, attempts, returns, money or notices.")],
+    out: Annotated[Path | None, typer.Option(help="File to write; default: standard output.")] = None,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV for a spreadsheet; default: one JSON object a line.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, as without it.")] = False,
+    data: Data = None,
+) -> None:
+    """Write everything of a kind, without anybody's personal data."""
+    import asyncio
+
+    from cli.control import Unable, ask_or_do
+    from cli.exporting import write
+
+    settings = _settings(data=data)
+
+    def ask(after: int) -> dict[str, Any]:
+        return asyncio.run(ask_or_do(settings, {"do": "export.page", "kind": kind, "after": after}))
+
+    def said(count: int) -> None:
+        if sys.stderr.isatty():
+            typer.echo(f"\r{count} lines", err=True, nl=False)
+
+    try:
+        count = write(ask, out, as_csv and not as_json, said)
+    except Unable as error:
+        _fail(str(error), 1)
+    typer.echo(f"{count} lines", err=True)
 
 
 @keys_app.command("make")
@@ -286,6 +377,17 @@ def labels_void(carrier: str, number: str, data: Data = None) -> None:
     _call({"do": "labels.void", "carrier": carrier, "number": number}, False, data)
 
 
+@labels_app.command("refunded")
+def labels_refunded(
+    carrier: str,
+    number: str,
+    amount: Annotated[str, typer.Argument(help="What came back; 0 where the carrier refused.")],
+    data: Data = None,
+) -> None:
+    """Settle a price that was asked back, as the carrier's bill shows it."""
+    _call({"do": "labels.refunded", "carrier": carrier, "number": number, "amount": amount}, False, data)
+
+
 @labels_app.command("close")
 def labels_close(
     id: str, why: Annotated[str, typer.Option(help="What was found at the carrier.")], data: Data = None
@@ -332,6 +434,112 @@ def webhooks_resume(endpoint: int, data: Data = None) -> None:
     _call({"do": "webhooks.resume", "endpoint": endpoint}, False, data)
 
 
+@alerts_app.command("list")
+def alerts_list(as_json: Json = False, data: Data = None) -> None:
+    """List the open alerts with what to do next."""
+    _call({"do": "alerts.list"}, as_json, data)
+
+
+@alerts_app.command("ack")
+def alerts_ack(
+    id: int, by: Annotated[str, typer.Option(help="Who has seen it.")] = "", as_json: Json = False, data: Data = None
+) -> None:
+    """Say that somebody has seen an alert."""
+    _call({"do": "alerts.ack", "id": id, "by": by}, as_json, data)
+
+
+@alerts_app.command("channels")
+def alerts_channels(as_json: Json = False, data: Data = None) -> None:
+    """List where ops are told, and what waits to be told there."""
+    _call({"do": "alerts.channels"}, as_json, data)
+
+
+@alerts_app.command("test")
+def alerts_test(
+    channel: Annotated[str, typer.Argument(help="A channel's name, or endpoint:ID; without it, every one.")] = "",
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Tell a channel that somebody asked whether it works; exit code 1 when one does not."""
+    _call({"do": "alerts.test", "channel": channel}, as_json, data)
+
+
+@alerts_app.command("mutes")
+def alerts_mutes(as_json: Json = False, data: Data = None) -> None:
+    """List what nobody hears of now."""
+    _call({"do": "alerts.mutes"}, as_json, data)
+
+
+@alerts_app.command("mute")
+def alerts_mute(
+    pattern: Annotated[str, typer.Argument(help="An alert's key, or a pattern: 'carrier:ups/*'.")],
+    until: Annotated[str, typer.Option(help="8h, 3d, 1w, or an RFC 3339 instant.")],
+    why: Annotated[str, typer.Option(help="Why.")] = "",
+    by: Annotated[str, typer.Option(help="Who says so.")] = "command line",
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Let alerts be silent until a time. They are kept and shown; what is still open then is told then."""
+    _call({"do": "alerts.mute", "pattern": pattern, "until": until, "by": by, "why": why}, as_json, data)
+
+
+@alerts_app.command("unmute")
+def alerts_unmute(id: int, as_json: Json = False, data: Data = None) -> None:
+    """Hear muted alerts again."""
+    _call({"do": "alerts.unmute", "id": id}, as_json, data)
+
+
+@unidentified_app.command("list")
+def unidentified_list(
+    q: Annotated[str, typer.Argument(help="A number, an order number, or the name on the box.")] = "",
+    state: Annotated[str, typer.Option(help="open, matched, dismissed or all.")] = "open",
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """List what waits, with what each may be and why."""
+    _call({"do": "unidentified.list", "q": q, "state": state}, as_json, data)
+
+
+@unidentified_app.command("add")
+def unidentified_add(
+    number: Annotated[str, typer.Argument(help="The number on the box; without one, leave it out.")] = "",
+    carrier: Annotated[str, typer.Option(help="ups, usps or another; empty: whoever knows the number.")] = "",
+    merchant: Annotated[str, typer.Option(help="The shop.")] = "",
+    order: Annotated[str, typer.Option(help="The order number on the box.")] = "",
+    name: Annotated[str, typer.Option(help="The name on the box: kept sealed.")] = "",
+    account: Annotated[str, typer.Option(help="The account that is charged.")] = "",
+    note: Annotated[str, typer.Option(help="A note.")] = "",
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Key in a box that nobody knows: it is matched where that is sure, else it waits."""
+    box = {"carrier": carrier, "number": number, "merchant": merchant, "order_number": order, "name": name}
+    _call({"do": "unidentified.add", "box": box | {"account": account, "note": note}}, as_json, data)
+
+
+@unidentified_app.command("match")
+def unidentified_match(
+    id: int,
+    return_number: Annotated[str, typer.Option("--return", help="It is this return's ...")] = "",
+    parcel: Annotated[tuple[str, str], typer.Option(help="... or this parcel's way home: CARRIER NUMBER.")] = ("", ""),
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Say whose it is: it is followed from now on, and told."""
+    if bool(return_number) == bool(parcel[1]):
+        _fail("either --return NUMBER or --parcel CARRIER NUMBER is expected")
+    call = {"do": "unidentified.match", "id": id, "return": return_number, "carrier": parcel[0], "number": parcel[1]}
+    _call(call, as_json, data)
+
+
+@unidentified_app.command("dismiss")
+def unidentified_dismiss(
+    id: int, why: Annotated[str, typer.Option(help="Why.")] = "", as_json: Json = False, data: Data = None
+) -> None:
+    """Say that it is nobody's here."""
+    _call({"do": "unidentified.dismiss", "id": id, "why": why}, as_json, data)
+
+
 def _call(call: dict[str, Any], as_json: bool, data: Path | None) -> None:
     import asyncio
 
@@ -349,7 +557,7 @@ def terms_check(
     files: Annotated[list[Path] | None, typer.Argument(help="Terms files; default: those of the service.")] = None,
 ) -> None:
     """Check terms files and say, key by key, what is wrong."""
-    from merchants.terms import TermsError, load, load_all
+    from merchants.terms import TermsError, load, load_all, without_calendar
 
     settings = _settings()
     bad = False
@@ -357,6 +565,9 @@ def terms_check(
         try:
             terms = load(path)
             typer.echo(f"{path}: {terms.name} {terms.version}, in force from {terms.effective_from}")
+            for fault in without_calendar(terms):
+                bad = True
+                typer.echo(f"{path.name}: {fault}", err=True)
         except TermsError as error:
             bad = True
             typer.echo(str(error), err=True)
@@ -364,6 +575,9 @@ def terms_check(
         try:
             for name, versions in load_all(settings.terms_folder).items():
                 typer.echo(f"{name}: {', '.join(terms.version for terms in versions)}")
+                for fault in (fault for terms in versions for fault in without_calendar(terms)):
+                    bad = True
+                    typer.echo(f"{name}: {fault}", err=True)
         except TermsError as error:
             bad = True
             typer.echo(str(error), err=True)
@@ -387,12 +601,13 @@ def terms_diff(one: str, other: str, as_json: Json = False) -> None:
 
 @terms_app.command("simulate")
 def terms_simulate(
-    new: Annotated[str, typer.Argument(help="The new terms, a .toml file.")],
+    new: Annotated[str, typer.Argument(help="The new terms, a .toml file; without it, the terms in force.")] = "",
+    codes: Annotated[str, typer.Option(help="A code table to try: CARRIER=FILE.csv, made like its codes.csv.")] = "",
     since: Annotated[str, typer.Option(help="Only parcels registered since this day.")] = "",
     as_json: Json = False,
     data: Data = None,
 ) -> None:
-    """List the parcels whose outcome would change under new terms. Changes nothing."""
+    """List the parcels whose outcome would change under new terms, a new code table, or both. Changes nothing."""
     import asyncio
 
     from cli.explaining import Usage
@@ -401,7 +616,7 @@ def terms_simulate(
     from store.engine import StoreError
 
     try:
-        answer = asyncio.run(what_if(_settings(data=data), new, since, as_json))
+        answer = asyncio.run(what_if(_settings(data=data), new, codes, since, as_json))
     except (Usage, TermsError) as error:
         _fail(str(error))
     except StoreError as error:
@@ -413,7 +628,10 @@ def terms_simulate(
         typer.echo(f"{change['carrier']} {change['number']}")
         for name, (was, would) in change["differs"].items():
             typer.echo(f"  {name}: {was!r} -> {would!r}")
-    typer.echo(f"{answer['changed']} of {answer['parcels']} parcels would end otherwise under {answer['terms']}")
+    under = " and ".join(each for each in (answer["terms"], answer["codes"]) if each)
+    typer.echo(f"{answer['changed']} of {answer['parcels']} parcels would end otherwise under {under}")
+    if answer["from_sightings"]:
+        typer.echo(f"of {answer['from_sightings']} the bytes are gone: what was read then stands in")
 
 
 def main() -> None:

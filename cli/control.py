@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from api.keys import SCOPES, issue
+from cli.alerts import alerts_call
 from cli.erasing import erase_call
+from cli.exporting import export_call
 from cli.labels import labels_call
 from cli.ledgering import ledger_call
 from cli.settings import Settings, sealing_key
+from cli.telling import story_call
+from cli.unidentified import unidentified_call
 from cli.webhooks import webhooks_call
 from cli.wiring import Parts, environment_of, open_parts
 from fleet.clocks import text
@@ -26,6 +30,10 @@ ROOMS: Mapping[str, Room] = {
     "labels": labels_call,
     "ledger": ledger_call,
     "webhooks": webhooks_call,
+    "alerts": alerts_call,
+    "export": export_call,
+    "unidentified": unidentified_call,
+    "story": story_call,
     "erase": erase_call,
 }
 """Commands that need carriers or the ledger, by the word before their dot."""

@@ -10,6 +10,7 @@ from carriers.contract import CarrierError, Check
 from cli.settings import Misconfigured, Settings, sealing_key
 from cli.wiring import carrier_names, environment_of, has_credentials, open_carriers, read_budgets, read_terms
 from merchants.terms import TermsError
+from returns.postbox import Undelivered
 from store.engine import StoreError
 from store.migrate import check
 
@@ -62,6 +63,20 @@ async def _house(settings: Settings) -> AsyncIterator[Check]:
         yield Check("terms", True, ", ".join(f"{name} ({len(versions)})" for name, versions in shelf.items()))
     except (TermsError, Misconfigured) as error:
         yield Check("terms", False, str(error))
+    yield await _mail(settings)
+
+
+async def _mail(settings: Settings) -> Check:
+    """Whether the mail server is there and lets us in; nothing is sent."""
+    if settings.postbox is None:
+        half = bool(settings.smtp_url.get_secret_value()) != bool(settings.mail_from)
+        what = "HOMEWARD_SMTP_URL and HOMEWARD_MAIL_FROM belong together" if half else "none: no label is mailed"
+        return Check("mail", not half, what)
+    try:
+        await settings.postbox.knock()
+    except Undelivered as error:
+        return Check("mail", False, f"{settings.postbox.host}: {error.why}")
+    return Check("mail", True, f"{settings.postbox.host} lets us in")
 
 
 async def _carriers(settings: Settings, only: str) -> AsyncIterator[Check]:

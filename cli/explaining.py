@@ -37,6 +37,34 @@ def reading(carrier: str) -> Reading:
     return module
 
 
+def reading_under(carrier: str, file: str) -> Reading:
+    """The pure half of a carrier as it would be with this file in place of its `codes.csv`.
+
+    Its modules are imported once more, apart from those in use, and given the other table. Raises Usage.
+    """
+    reading(carrier)
+    within = f"carriers.{carrier}."
+    in_use = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith(within)}
+    try:
+        codes: Any = importlib.import_module(f"{within}codes")
+        try:
+            table = codes.load(Path(file))
+        except (OSError, ValueError, KeyError) as error:
+            raise Usage(f"{file}: not a code table such as carriers/{carrier}/codes.csv: {error}") from None
+        for name in ("TABLE", "TABLES"):
+            if hasattr(codes, name):
+                setattr(codes, name, table)
+        module: Reading = importlib.import_module(f"{within}reading")
+        return module
+    finally:
+        for name in [name for name in sys.modules if name.startswith(within)]:
+            del sys.modules[name]
+        sys.modules.update(in_use)
+        for name, held in in_use.items():  # a package also holds its modules as attributes
+            parent, _, leaf = name.rpartition(".")
+            setattr(sys.modules[parent], leaf, held)
+
+
 def terms_for(carrier: str, name: str, now: datetime) -> Terms:
     """The terms by name or by file; without either the carrier's shipped example."""
     if not name:

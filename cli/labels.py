@@ -1,6 +1,7 @@
 """`homeward labels`: what was bought and paid, settled with the carriers; the switch; what a person decides."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from carriers.contract import CarrierError, LabelRequest
@@ -9,8 +10,10 @@ from fleet.clocks import text
 from merchants.terms import Terms
 from spending.brakes import Braked, start, stop
 from spending.intents import Intent, new_purchase_id, new_reference
+from spending.journal import reconciled
 from spending.machine import State
 from spending.reconciling import accept, again, close, reconcile_now, refuse, shown
+from spending.refunds import refunded
 from spending.replays import prove
 
 Answer = dict[str, Any]
@@ -38,6 +41,8 @@ async def labels_call(parts: Parts, call: Mapping[str, Any]) -> Answer:
             if state is None:
                 return {"error": f"no label {number} of {carrier} is held or one too many"}
             return {"void": state, "lines": [f"{number}: the void is {state}"]}
+        case {"do": "labels.refunded", "carrier": str(carrier), "number": str(number), "amount": str(amount)}:
+            return await _refunded(parts, carrier, number, amount)
         case {"do": "labels.close", "id": str(id), "why": str(why)}:
             return await _close(parts, id, why)
         case {"do": "labels.retry", "id": str(id)}:
@@ -48,6 +53,14 @@ async def labels_call(parts: Parts, call: Mapping[str, Any]) -> Answer:
             return await _prove(parts, carrier)
         case _:
             return {"error": f"no command {call.get('do')!r}"}
+
+
+async def _refunded(parts: Parts, carrier: str, number: str, amount: str) -> Answer:
+    if not amount.replace(".", "", 1).isdecimal():
+        return {"error": f"expected an amount such as 7.95, or 0 where it was refused, found {amount!r}"}
+    if not await refunded(parts.till, carrier, number, Decimal(amount), BY):
+        return {"error": f"no price of label {number} of {carrier} was asked back and is open"}
+    return {"refunded": number, "amount": amount, "lines": [f"{number}: {amount} came back"]}
 
 
 async def _close(parts: Parts, id: str, why: str) -> Answer:
@@ -62,7 +75,8 @@ async def _close(parts: Parts, id: str, why: str) -> Answer:
 
 
 async def _reconcile(parts: Parts) -> Answer:
-    found, view = await reconcile_now(parts.till), await shown(parts.till)
+    found = await reconciled(parts.till, parts.journal, reconcile_now)
+    view = await shown(parts.till)
     answer: Answer = {
         "asked": found.asked,
         "unanswered": found.unanswered,
@@ -85,7 +99,10 @@ def _lines(answer: Answer) -> list[str]:
     for name in ("purchases", "labels"):
         lines.append(f"{name}: " + (", ".join(f"{count} {state}" for state, count in answer[name].items()) or "none"))
     for row in answer["open"]:
-        lines.append(f"open: {row['carrier']} {row['reference']} for {row['subject']} is {row['state']}: {row['why']}")
+        what = f"{row['operation']} {row['carrier']} {row['reference']}"
+        lines.append(f"open: {what} for {row['subject']} is {row['state']}: {row['why']}")
+    for row in answer["refunds"]:
+        lines.append(f"refund: {row['carrier']} {row['reference']} is not decided since {row['since']}: {row['why']}")
     for row in answer["odd_labels"]:
         lines.append(f"label: {row['carrier']} {row['number']} for {row['subject']} is {row['state']}: {row['note']}")
     for line in answer["money"]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from cli.wiring import Parts
 from store.payloads import list_unknown_codes, payload_named
-from tracker.replay import replay
+from tracker.replay import replay, settle_codes
 
 
 async def ledger_call(parts: Parts, call: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,12 +27,15 @@ async def _replay(parts: Parts, carrier: str, number: str) -> dict[str, Any]:
     found = await replay(parts.ledger, parts.clock.now(), quiet, carrier=carrier, number=number)
     if number and not found:
         return {"error": f"no parcel {carrier} {number}"}
+    known = [] if number else await settle_codes(parts.ledger, parts.clock.now())
     changed = [each for each in found if each.changed]
     lines = [f"{e.carrier} {e.number}: {e.was} -> {e.now} (from {e.source})" for e in changed]
     stale = sum(each.source == "sightings" for each in found)
     lines.append(f"{len(found)} parcels replayed, {len(changed)} changed, {stale} from sightings: their bytes are gone")
+    lines += [f"{its} {code} is in the table now" for its, code in known]
     return {
         "parcels": len(found),
+        "codes_known": [{"carrier": its, "code": code} for its, code in known],
         "changed": [asdict(each) for each in changed],
         "from_sightings": stale,
         "lines": lines,

@@ -17,7 +17,7 @@ from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from api.app import build
+from api.app import build, build_watch
 from api.app import runner as doors
 from api.house import House
 from api.keys import first_key
@@ -25,16 +25,20 @@ from cli.control import listen, socket_of
 from cli.logs import configure
 from cli.rehearsal import Rehearsal
 from cli.settings import Misconfigured, Settings, environment
-from cli.wiring import PUSH_SECRET, Parts, environment_of, has_credentials, open_parts
-from store.engine import SQLITE, Tx
+from cli.wiring import PUSH_SECRET, SHARED, Parts, environment_of, has_credentials, open_parts
+from fleet.news import READ
+from store.engine import SQLITE, CommitUnknown, Tx
 from store.idempotency import forget_running
 from store.migrate import check
 from store.outbox import say
+from store.parcels import free_parcels
+from store.payloads import free_payloads
 from webhooks.egress import read_allowed
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 20.0
+WAKE_EVERY = 0.05
 SILENT_SECONDS = 60.0
 """A sweep that did not end for so long after it was due makes `/readyz` say so."""
 
@@ -55,6 +59,8 @@ class WorkLoop:
             job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
         )
         self._running: set[asyncio.Task[object]] = set()
+        self._woken = 0.0
+        parts.news.always(READ, self.wake)
 
     def start(self) -> None:
         for name, (seconds, sweep) in self._parts.sweeps().items():
@@ -66,7 +72,9 @@ class WorkLoop:
 
     def wake(self) -> None:
         """Something was kept: read it now instead of at the next tick."""
-        if self._scheduler.running:
+        now = time.monotonic()
+        if self._scheduler.running and now - self._woken > WAKE_EVERY:
+            self._woken = now
             self._scheduler.modify_job("read", next_run_time=datetime.now(UTC))
 
     def alive(self) -> Mapping[str, bool]:
@@ -87,7 +95,14 @@ class WorkLoop:
         assert task is not None
         self._running.add(task)
         try:
-            await sweep()
+            if name.partition(":")[0] in SHARED:
+                await sweep()
+            else:
+                async with self._parts.muster.turn(name) as mine:
+                    if mine:
+                        await sweep()
+        except CommitUnknown:  # the next one finds out what was kept: no sweep takes it on trust
+            log.warning("commit unknown", extra={"sweep": name})
         except Exception as error:
             log.exception("sweep failed", extra={"sweep": name})
             with contextlib.suppress(Exception):
@@ -119,13 +134,18 @@ def house_of(parts: Parts, loop: WorkLoop | None) -> House:
         poller=parts.poller,
         till=parts.till,
         schema=lambda: check(parts.settings.database),
-        wake=loop.wake if loop else lambda: None,
+        wake=lambda: parts.news.tell((READ,)),
         alive=loop.alive if loop else dict,
         proxies=parts.settings.proxies,
         desk_header=parts.settings.desk_header,
+        security_contact=parts.settings.security_contact,
         calls_per_minute=parts.settings.calls_per_minute,
         looks=parts.settings.terms_folder,
         budgets=parts.budgets,
+        mail_from=parts.settings.mail_from if parts.settings.postbox else "",
+        news=parts.news,
+        failures=parts.failures,
+        teller=parts.teller,
         allowed=read_allowed(parts.settings.allow_private),
     )
 
@@ -146,12 +166,12 @@ async def serve(settings: Settings, role: str) -> None:
         street = settings.street_url if rehearses else ""
         if rehearses and not street:
             raise Misconfigured("no carrier: set UPS_* or USPS_* credentials, or HOMEWARD_STREET_URL for a rehearsal")
-        parts = await stack.enter_async_context(open_parts(settings, environment_of(settings)))
-        if settings.database.startswith(SQLITE):  # we alone write: whoever was at work on a call died with us
-            await parts.store.write(forget_running)
+        parts = await stack.enter_async_context(open_parts(settings, environment_of(settings), role))
+        if settings.database.startswith(SQLITE):  # we alone write: whoever was at work died with us
+            for free in (forget_running, free_payloads, free_parcels):
+                await parts.store.write(free)
         loop = WorkLoop(parts) if role != "web" else None
-        if role != "work":
-            await _open_doors(stack, parts, loop)
+        await _open_doors(stack, parts, loop, role)
         if role == "serve":
             server = await listen(socket_of(settings), parts)
             stack.callback(server.close)
@@ -186,11 +206,24 @@ def say_line(line: str) -> None:
     print(line, flush=True)
 
 
-async def _open_doors(stack: AsyncExitStack, parts: Parts, loop: WorkLoop | None) -> None:
-    runner = doors(build(house_of(parts, loop)))
+async def _open_doors(stack: AsyncExitStack, parts: Parts, loop: WorkLoop | None, role: str) -> None:
+    """The doors, unless we only work; and the figures on a port of their own, where one is set."""
+    house, app = house_of(parts, loop), None
+    if role != "work":
+        app = build(house)
+        await _open(stack, parts, app, parts.settings.port)
+    if port := parts.settings.metrics_port:
+        await _open(stack, parts, build_watch(house, app), port)
+
+
+async def _open(stack: AsyncExitStack, parts: Parts, app: web.Application, port: int) -> None:
+    if parts.traces:
+        app.middlewares.insert(0, parts.traces.middleware())
+    settings = parts.settings
+    runner = doors(app, 0 if settings.proxies else settings.sockets)  # behind a proxy all of them are the proxy's
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, parts.settings.host, parts.settings.port).start()
+    await web.TCPSite(runner, parts.settings.host, port).start()
 
 
 async def _until_signalled() -> None:

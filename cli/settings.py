@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from cli.keeping import read_keep
 from fleet.clocks import Clock
 from merchants.terms import SHIPPED
+from returns.postbox import Postbox
 from spending.brakes import Limits
 from store.sealing import KEY_BYTES
 
@@ -25,7 +27,7 @@ class Misconfigured(Exception):
 class Settings(BaseModel):
     """The settings, each with a sentence of help.
 
-    In the environment they are written in capitals after HOMEWARD_, but for DATABASE_URL.
+    In the environment they are written in capitals after HOMEWARD_, but for DATABASE_URL and REDIS_URL.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +35,10 @@ class Settings(BaseModel):
     data: Annotated[Path, Field(description="Folder for the database, the key and the lock.")] = Path("data")
     database_url: Annotated[
         str, Field(description="sqlite:///FILE or postgresql+asyncpg://...; empty: a SQLite file in the data folder.")
+    ] = ""
+    redis_url: Annotated[
+        str,
+        Field(description="redis://... shared by several processes; empty: each is on its own. Nothing true is in it."),
     ] = ""
     host: Annotated[str, Field(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535, description="Port to listen on.")] = 8080
@@ -69,6 +75,9 @@ class Settings(BaseModel):
         str,
         Field(description="A header with the user's name, set by your reverse proxy: opens /ops without a key."),
     ] = ""
+    security_contact: Annotated[
+        str, Field(description="Whom to tell of a weakness: an address for /.well-known/security.txt; empty: no file.")
+    ] = ""
     calls_per_minute: Annotated[
         int, Field(ge=0, description="Calls that one API key may make in a minute; 0: as many as it likes.")
     ] = 60_000
@@ -80,6 +89,21 @@ class Settings(BaseModel):
         Literal["debug", "info", "warning", "error"],
         Field(description="How much goes to the log (JSON lines on stderr)."),
     ] = "warning"
+    sockets: Annotated[
+        int,
+        Field(ge=0, description="Sockets that one network may hold open; 0, or behind a proxy: as many as it likes."),
+    ] = 256
+    keep: Annotated[
+        str,
+        Field(description="Days to keep what is over: addresses, payloads (raw answers and pushes), links, answers."),
+    ] = "addresses=150,payloads=90,links=30,answers=30"
+    metrics_port: Annotated[
+        int, Field(ge=0, le=65535, description="A port of its own for /metrics, /healthz and /readyz; 0: none.")
+    ] = 0
+    channels: Annotated[
+        Path,
+        Field(description="File of the channels that ops are told through; empty: channels.toml in the data folder."),
+    ] = Path()
     budget: Annotated[
         str,
         Field(description="Calls a carrier allows, CARRIER.API=CALLS/SECONDS separated by commas; `off`: no limit."),
@@ -90,6 +114,30 @@ class Settings(BaseModel):
         Field(description="Most to spend: on a label, a return, and in an hour by one API key and by all."),
     ] = "label=60,return=180,key=2000,hour=5000"
 
+    smtp_url: Annotated[
+        SecretStr,
+        Field(
+            description="Mail server for labels by e-mail: smtps://USER:PASSWORD@HOST:465, smtp://...:587 (STARTTLS), "
+            "or smtp+plain://HOST for a relay on this machine; empty: no label is mailed."
+        ),
+    ] = SecretStr("")
+    mail_from: Annotated[
+        str, Field(pattern=r"^$|^[^@\s<>]+@[^@\s<>]+$", description="The address that mails to shoppers come from.")
+    ] = ""
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_a_server(cls, given: SecretStr) -> SecretStr:
+        if given.get_secret_value():
+            Postbox.parse(given.get_secret_value())
+        return given
+
+    @field_validator("keep")
+    @classmethod
+    def _can_be_kept(cls, given: str) -> str:
+        read_keep(given)
+        return given
+
     @field_validator("spend")
     @classmethod
     def _can_be_read(cls, given: str) -> str:
@@ -97,8 +145,16 @@ class Settings(BaseModel):
         return given
 
     @property
+    def keeping(self) -> dict[str, int]:
+        return read_keep(self.keep)
+
+    @property
     def terms_folder(self) -> Path:
         return self.merchants if self.merchants != Path() else SHIPPED
+
+    @property
+    def channels_file(self) -> Path:
+        return self.channels if self.channels != Path() else self.data / "channels.toml"
 
     @property
     def database(self) -> str:
@@ -109,11 +165,18 @@ class Settings(BaseModel):
         return self.public_url or f"http://{self.host}:{self.port}"
 
     @property
+    def postbox(self) -> Postbox | None:
+        """The mail server; None where no label is mailed. It takes a server and an address to write from."""
+        url = self.smtp_url.get_secret_value()
+        return Postbox.parse(url) if url and self.mail_from else None
+
+    @property
     def story(self) -> Clock:
         return Clock.parse(self.clock)
 
 
-_NAMES = {name: "DATABASE_URL" if name == "database_url" else PREFIX + name.upper() for name in Settings.model_fields}
+_PLAIN = {"database_url", "redis_url"}
+_NAMES = {name: ("" if name in _PLAIN else PREFIX) + name.upper() for name in Settings.model_fields}
 
 
 def environment(file: Path = Path(".env")) -> dict[str, str]:

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cli.explaining import CARRIERS, Usage, reading
+from cli.explaining import CARRIERS, Usage, reading, reading_under
 from cli.settings import Settings
 from cli.wiring import read_terms
 from merchants.terms import Terms, load, shipped
 from store.engine import open_store
 from tracker.ledger import Ledger
-from tracker.whatif import simulate
+from tracker.whatif import Trial, simulate
 
 
 def terms_named(settings: Settings, name: str) -> Terms:
@@ -29,7 +29,7 @@ def terms_named(settings: Settings, name: str) -> Terms:
 
 def diff(one: Terms, other: Terms) -> list[dict[str, Any]]:
     """Every term that differs, by its dotted key."""
-    before, after = (dict(_flat(each.model_dump(mode="json"))) for each in (one, other))
+    before, after = (dict(_flat(each.model_dump(mode="json", by_alias=True))) for each in (one, other))
     keys = sorted(before.keys() | after.keys())
     return [{"key": k, "was": before.get(k), "is": after.get(k)} for k in keys if before.get(k) != after.get(k)]
 
@@ -38,27 +38,35 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _flat(inner, f"{key}.{name}" if key else name)
+    elif isinstance(value, list) and any(isinstance(each, dict) for each in value):
+        for n, inner in enumerate(value):
+            yield from _flat(inner, f"{key}[{n}]")
     else:
         yield key, value
 
 
-async def what_if(settings: Settings, file: str, since: str, as_json: bool) -> dict[str, Any]:
-    """The parcels whose outcome would change under the new terms. Reads only, beside a running service."""
+async def what_if(settings: Settings, file: str, codes: str, since: str, as_json: bool) -> dict[str, Any]:
+    """The parcels whose outcome would change under new terms or a new code table (`CARRIER=FILE.csv`).
+
+    Reads only, beside a running service.
+    """
+    trial = _trial(file, codes)
     try:
         start = datetime.fromisoformat(since) if since else datetime(1970, 1, 1, tzinfo=UTC)
     except ValueError:
         raise Usage(f"--since: expected a day or an instant such as 2026-03-01, found {since!r}") from None
     start = start.replace(tzinfo=start.tzinfo or UTC)
-    new = load(Path(file))
     store = await open_store(settings.database, lock=False)
     try:
         ledger = Ledger(store, {name: reading(name) for name in CARRIERS}, read_terms(settings))
         with _bar(as_json) as report:
-            found = await simulate(ledger, new, start, settings.story.now(), report)
+            found = await simulate(ledger, trial, start, settings.story.now(), report)
     finally:
         await store.close()
     return {
-        "terms": f"{new.name} {new.version}",
+        "terms": f"{trial.terms.name} {trial.terms.version}" if trial.terms else None,
+        "codes": codes or None,
+        "from_sightings": found.from_sightings,
         "parcels": found.parcels,
         "events": found.events,
         "changed": len(found.changes),
@@ -66,22 +74,33 @@ async def what_if(settings: Settings, file: str, since: str, as_json: bool) -> d
     }
 
 
+def _trial(file: str, codes: str) -> Trial:
+    """What is tried out. Raises Usage and TermsError."""
+    if not (file or codes):
+        raise Usage("new terms (a .toml file), --codes CARRIER=FILE.csv, or both are expected")
+    carrier, _, table = codes.partition("=")
+    if codes and not (carrier and table):
+        raise Usage(f"--codes: expected CARRIER=FILE.csv, found {codes!r}")
+    readings = {carrier: reading_under(carrier, table)} if codes else {}
+    return Trial(load(Path(file)) if file else None, readings)
+
+
 @contextmanager
 def _bar(as_json: bool) -> Iterator[Any]:
     """A progress bar on a terminal; nothing for machines."""
     if as_json or not sys.stderr.isatty():
 
-        async def quiet(parcels: int, events: int) -> None:
+        async def quiet(parcels: int, events: int, total: int) -> None:
             return None
 
         yield quiet
         return
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress
 
-    with Progress(TextColumn("{task.description}"), TimeElapsedColumn(), transient=True) as bar:
+    with Progress(transient=True) as bar:
         task = bar.add_task("concluding", total=None)
 
-        async def show(parcels: int, events: int) -> None:
-            bar.update(task, description=f"{parcels} parcels, {events} events concluded twice")
+        async def show(parcels: int, events: int, total: int) -> None:
+            bar.update(task, completed=parcels, total=total, description=f"{events} events concluded twice")
 
         yield show

@@ -1,12 +1,20 @@
 """`homeward track`: ask a carrier about one number now, and say what follows. Nothing is stored."""
 
+import json
+from datetime import datetime
 from typing import Any
 
 from cli.explaining import Told, Usage, enter, reading, terms_for
 from cli.settings import Misconfigured, Settings
+from cli.telling import sentences
 from cli.wiring import environment_of, has_credentials, open_carriers, read_budgets
+from fleet.clocks import to_us
+from merchants.terms import Terms
+from store.sealing import KEY_BYTES, Sealer
 from tracker.explain import explained
+from tracker.follow import Follow, FollowKind, Tier, narrated
 from tracker.lifecycle import Purpose, Shipment, fold
+from tracker.lookup import Asked, parcel_story
 from tracker.policy import conclude
 
 
@@ -30,4 +38,31 @@ async def ask(settings: Settings, name: str, number: str) -> dict[str, Any]:
     told = numbers[recognised.number]
     terms = terms_for(name, "", now)
     known = Shipment(name, recognised.number, Purpose.ORDER, warehouse=terms.warehouse.address.place)
-    return {**explained(conclude(fold(told.sightings, told.tellings, known), terms, now)), "unread": []}
+    view = explained(conclude(fold(told.sightings, told.tellings, known), terms, now))
+    return {**view, "story": _story(view, terms, now), "unread": []}
+
+
+def _story(view: dict[str, Any], terms: Terms, now: datetime) -> list[str]:
+    """The same as a person tells it: as if the parcel had been registered just now."""
+    at = to_us(now)
+    row: Any = {name: view[name] for name in ("carrier", "number", "purpose", "leg", "status")} | {
+        "merchant": terms.name,
+        "conclusion": json.dumps(view),
+        "shipment": "{}",
+        "created_us": at,
+        "checked_us": at,
+        "stale_us": None,
+    }
+    asked = Asked(
+        number=view["number"],
+        email="",
+        postcode="",
+        merchant=terms.name,
+        now=now,
+        sealer=Sealer(bytes(KEY_BYTES)),  # nothing is sealed here, and nothing proved
+        shelf={terms.name: [terms]},
+        couriers={},
+        granted=Tier.FULL,
+    )
+    story, following = parcel_story(row, asked)
+    return sentences(narrated(Follow(FollowKind.ORDER, "", terms.name, Tier.FULL, "", (), (story,), following)))

@@ -7,20 +7,40 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import httpx
 
 from alerts import desk as alert_desk
+from alerts.channels import Channel, ChannelsError, read_channels
+from alerts.digest import summarise
+from alerts.teller import Teller
+from alerts.tellings import tell
 from carriers.contract import Carrier
 from cli.explaining import CARRIERS
+from cli.keeping import tidy
+from cli.muster import Muster, muster
 from cli.settings import Misconfigured, Settings, environment, sealing_key
-from fleet.budgets import Budget, Rate
+from cli.sharing import open_sharing
+from cli.tracing import Traces, open_traces
+from fleet.budgets import Budget, Rate, Spending
 from fleet.clocks import Clock, real_now
+from fleet.failures import Failures
+from fleet.news import News
 from merchants.terms import Terms, load_all
+from returns.addresses import forget_stale
+from returns.candidates import Identifier
+from returns.collecting import see_to
+from returns.dispatching import ship_out
 from returns.following import follow
+from returns.identifying import forget, identify
 from returns.labels import purge_labels, settle_all
+from returns.mailing import send_due
+from returns.replacing import follow_strays
+from returns.reviewing import review
 from spending.brakes import Limits, mind
 from spending.intents import Till
+from spending.journal import Journal, reconciled
 from spending.machine import Pace
 from spending.reconciling import reconcile
 from spending.resolving import resolve
@@ -28,8 +48,12 @@ from spending.voiding import void_surplus
 from store.engine import Store, open_store
 from store.migrate import migrate
 from store.sealing import Sealer
+from store.settings import set_once
+from tracker.freshness import watch
+from tracker.homecoming import Homecoming
 from tracker.keeper import Keeper
 from tracker.ledger import Ledger
+from tracker.outages import Outages, looking
 from tracker.polling import Poller
 from webhooks import outbound, silence
 from webhooks.egress import read_allowed
@@ -76,6 +100,10 @@ def environment_of(settings: Settings) -> dict[str, str]:
     return street_environment(settings.street_url, settings.url) | env
 
 
+SHARED = frozenset({"read", "review", "spread", "deliver", "poll", "purchases", "labels", "voids"})
+"""Sweeps that any number of workers do at once: each claims what it does, row by row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """An installation, open: what the doors and the work loop stand on."""
@@ -91,29 +119,76 @@ class Parts:
     keeper: Keeper
     till: Till
     notices: httpx.AsyncClient
-    budgets: Mapping[str, Budget] = field(default_factory=dict)
+    muster: Muster
+    news: News
+    failures: Failures
+    budgets: Mapping[str, Spending] = field(default_factory=dict)
+    teller: Teller = field(default_factory=lambda: Teller({}))
+    traces: Traces | None = None
+
+    @property
+    def identifier(self) -> Identifier:
+        """What finds out whose an unregistered number is."""
+        return Identifier(self.store, self.sealer, self.shelf, self.carriers, self.ledger, self.poller, self.clock)
+
+    @property
+    def homecoming(self) -> Homecoming:
+        """Who sees to parcels that cannot be delivered."""
+        return Homecoming(self.till, self.ledger, self.poller)
+
+    @property
+    def journal(self) -> Journal:
+        """What was about to be bought, beside the database."""
+        return Journal(self.settings.data / "purchases.journal", self.sealer)
+
+    async def reconcile(self) -> object:
+        """A sweep: what was sent and this database does not know of is looked for, then everything that is due."""
+        return await reconciled(self.till, self.journal, reconcile)
 
     def sweeps(self) -> Mapping[str, tuple[float, Callable[[], Awaitable[object]]]]:
-        """Every sweep of the work loop by name: how often in real seconds, and what it does. One job each."""
+        """Every sweep of the work loop by name: how often in real seconds, and what it does. One job each.
+
+        Of several workers one does it at a time, unless its first word is among SHARED.
+        """
         sweeps: dict[str, tuple[float, Callable[[], Awaitable[object]]]] = {
             "read": (0.5, lambda: self.ledger.read_all(self.clock.now())),
             "review": (0.5, lambda: self.ledger.review_due(self.clock.now())),
             "spread": (0.5, lambda: outbound.spread(self.store, real_now)),
             "deliver": (0.5, lambda: outbound.deliver(self.store, self.sealer, self.notices, real_now)),
-            "alerts": (1.0, lambda: alert_desk.sweep(self.store, self.clock.now())),
-            "returns": (0.5, lambda: follow(self.store, self.clock.now())),
+            "alerts": (1.0, lambda: alert_desk.sweep(self.store, self.clock.now(), self.teller.channels.values())),
+            "digest": (5.0, lambda: summarise(self.store, self.teller.channels.values(), self.clock.now())),
+            "cases": (0.5, lambda: self.homecoming.sweep()),
+            "returns": (0.5, lambda: follow(self.till, self.shelf)),
+            "dispatches": (1.0, lambda: ship_out(self.till, self.shelf)),
+            "review_returns": (1.0, lambda: review(self.till, self.shelf)),
+            "stale": (60.0, lambda: watch(self.store, self.carriers, self.clock.now())),
+            "identify": (2.0, lambda: identify(self.identifier)),
+            "forget": (3600.0, lambda: forget(self.identifier)),
             "silence": (60.0, lambda: silence.listen(self.store, self.carriers, self.clock.now())),
             "purchases": (2.0, lambda: resolve(self.till)),
             "labels": (1.0, lambda: settle_all(self.till, self.shelf)),
             "voids": (15.0, lambda: void_surplus(self.till)),
             "brakes": (5.0, lambda: mind(self.till)),
-            "reconcile": (900.0, lambda: reconcile(self.till)),
+            "reconcile": (900.0, self.reconcile),
+            "tidy": (3600.0, lambda: tidy(self.store, self.shelf, self.settings.keeping, self.clock.now())),
             "purge": (3600.0, lambda: purge_labels(self.till)),
         }
+        sweeps["strays"] = (60.0, lambda: follow_strays(self.till, self.shelf))
+        sweeps["pickups"] = (15.0, lambda: see_to(self.till))
+        sweeps["answers"] = (3600.0, lambda: forget_stale(self.till))
+        if box := self.settings.postbox:
+            sweeps["mails"] = (2.0, lambda: send_due(self.till, box))
         for name, carrier in self.carriers.items():
             sweeps[f"poll:{name}"] = (2.0, partial(self.poller.sweep, carrier))
             sweeps[f"keep:{name}"] = (1.0, partial(self.keeper.sweep, carrier))
+        for name, channel in self.teller.channels.items():  # each a sweep of its own: a dead one delays no other
+            sweeps[f"tell:{name}"] = (1.0, partial(self._tell, channel))
+        if traces := self.traces:
+            return {name: (every, traces.sweep(name, sweep)) for name, (every, sweep) in sweeps.items()}
         return sweeps
+
+    async def _tell(self, channel: Channel) -> int:
+        return await tell(self.store, self.teller, channel, now=self.clock.now(), real_now=real_now)
 
 
 def carrier_names(settings: Settings, env: Mapping[str, str]) -> list[str]:
@@ -122,8 +197,14 @@ def carrier_names(settings: Settings, env: Mapping[str, str]) -> list[str]:
     return named or [name for name in CARRIERS if env.get(f"{name.upper()}_CLIENT_ID")]
 
 
-def open_carriers(names: Sequence[str], env: Mapping[str, str], budgets: Mapping[str, Budget]) -> dict[str, Carrier]:
-    """Each carrier by its folder's name, with its own settings. Raises Misconfigured."""
+def open_carriers(
+    names: Sequence[str], env: Mapping[str, str], budgets: Mapping[str, Spending], tokens: object | None = None
+) -> dict[str, Carrier]:
+    """Each carrier by its folder's name, with its own settings. Raises Misconfigured.
+
+    With `tokens`, a shelf, the carriers' tokens are shared with other processes.
+    """
+    shared = {} if tokens is None else {"tokens": tokens}
     opened: dict[str, Carrier] = {}
     for name in names:
         try:
@@ -131,7 +212,7 @@ def open_carriers(names: Sequence[str], env: Mapping[str, str], budgets: Mapping
         except ModuleNotFoundError:
             raise Misconfigured(f"HOMEWARD_CARRIERS: no carrier {name!r}") from None
         try:
-            opened[name] = connect.connect(connect.Settings.from_env(env), budget=budgets[name])
+            opened[name] = connect.connect(connect.Settings.from_env(env), budget=budgets[name], **shared)
         except ValueError as error:
             raise Misconfigured(f"{name}: {error}") from None
     return opened
@@ -161,21 +242,61 @@ def read_terms(settings: Settings) -> dict[str, list[Terms]]:
     return shelf
 
 
+def read_channels_file(
+    settings: Settings, env: Mapping[str, str], shelf: Mapping[str, Sequence[Terms]]
+) -> dict[str, Channel]:
+    """The channels that ops are told through; none where there is no file. Raises Misconfigured."""
+    path = settings.channels_file
+    if not path.exists():
+        if settings.channels != Path():
+            raise Misconfigured(f"HOMEWARD_CHANNELS: no file {path}")
+        return {}
+    try:
+        return read_channels(path.read_text(), env, shelf)
+    except (ChannelsError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"{path}: {error}") from None
+
+
+async def _same_key(store: Store, sealer: Sealer) -> None:
+    """Every machine seals with one key: what one of them wrote, the others must be able to read."""
+    mine = sealer.mark("the key of this installation")
+    if await store.write(lambda tx: set_once(tx, "key", mine)) != mine:
+        raise Misconfigured("HOMEWARD_KEY: this database was begun with another key; every machine needs that one")
+
+
 @asynccontextmanager
-async def open_parts(settings: Settings, env: Mapping[str, str]) -> AsyncIterator[Parts]:
+async def open_parts(settings: Settings, env: Mapping[str, str], role: str = "command") -> AsyncIterator[Parts]:
     """The installation that the settings name, migrated and open; closed in order at the end."""
     shelf, clock = read_terms(settings), settings.story
     names = carrier_names(settings, env)
-    budgets = read_budgets(settings.budget, names)
     sealer = Sealer(sealing_key(settings))
+    teller = Teller(read_channels_file(settings, env, shelf), settings.url)
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(teller.aclose)
+        try:
+            await teller.check()
+        except ChannelsError as error:
+            raise Misconfigured(f"{settings.channels_file}: {error}") from None
         settings.data.mkdir(parents=True, exist_ok=True)
         await migrate(settings.database)
         store = await open_store(settings.database)
         stack.push_async_callback(store.close)
-        carriers = open_carriers(names, env, budgets)
+        await _same_key(store, sealer)
+        mustered = await stack.enter_async_context(muster(store, role, settings.database))
+        rates = {name: budget.rates for name, budget in read_budgets(settings.budget, names).items()}
+        sharing = await stack.enter_async_context(
+            open_sharing(settings, sealer, env, rates, lambda: mustered.processes)
+        )
+        store.changed = sharing.news.tell
+        budgets, traces = sharing.budgets, open_traces(env)
+        if traces:
+            stack.callback(traces.close)
+            budgets = {name: traces.budget(name, budget) for name, budget in budgets.items()}
+        carriers = open_carriers(names, env, budgets, sharing.tokens)
         for carrier in carriers.values():
             stack.push_async_callback(carrier.aclose)
+        if role != "command":
+            await stack.enter_async_context(looking(Outages(store, carriers, clock)))
         notices = outbound.client(allowed=read_allowed(settings.allow_private))
         stack.push_async_callback(notices.aclose)
         ledger = Ledger(store, carriers, shelf)
@@ -197,7 +318,13 @@ async def open_parts(settings: Settings, env: Mapping[str, str]) -> AsyncIterato
                 limits=Limits.parse(settings.spend),
                 free=lambda: shutil.disk_usage(settings.data).free,
                 pace=Pace(factor=settings.pace),
+                note=Journal(settings.data / "purchases.journal", sealer).note,
             ),
             notices=notices,
+            muster=mustered,
+            news=sharing.news,
+            failures=sharing.failures,
             budgets=budgets,
+            teller=teller,
+            traces=traces,
         )

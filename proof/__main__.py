@@ -6,11 +6,19 @@ import importlib
 import json
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 RIGS = {
     "restart": "kill -9 of the service in the middle of a demo: nothing lost, nothing said twice",
+    "replicas": "two webs and three workers on PostgreSQL and Redis, killed in turn: all right, nothing twice or stuck",
+    "intake": "kill -9 of the service while carriers push: every push that heard 200 is there after the restart",
+    "power-loss": "the power goes at random moments: every acknowledged commit is on the disk, and the disk is sound",
     "purchase": "kill -9 of the buyer at every point of a purchase: one live paid label or a clean refusal, never two",
     "purchase-simulation": "purchases in virtual time: late arrivals, index lag, crashes; no double survives",
+    "one-intercept": "kill -9 while parcels are asked back: one order each, none for a parcel that had moved on",
+    "one-intercept-race": "two workers on PostgreSQL race on a third attempt and die: one case, one notice, one order",
     "journeys": "simulated journeys that use every row of both carriers' tables: conclusions equal the street's record",
     "convergence": "any order and repetition of payloads gives the same parcel",
     "egress": "five hundred URLs into our own network: no notice connects to any of it",
@@ -44,16 +52,23 @@ def main() -> None:
     options = {name: getattr(asked, name) for name in ("kills", "examples", "purchases", "parcels", "seed")}
     until, held = time.monotonic() + asked.minutes * 60, True
     names = list(RIGS) if asked.name == "all" else [asked.name]
+    told: list[dict[str, Any]] = []
     while True:
         for name in names:
-            held &= _run(name, options, asked.json)
+            if told and asked.minutes and time.monotonic() >= until:
+                break
+            told.append(_run(name, options, asked.json))
+            held &= bool(told[-1]["held"])
         options["seed"] += 1
         if time.monotonic() >= until:
-            raise SystemExit(0 if held else 1)
+            break
+    if asked.name == "all":
+        print(json.dumps(summed(told)) if asked.json else table(told))
+    raise SystemExit(0 if held else 1)
 
 
-def _run(name: str, options: dict[str, int], as_json: bool) -> bool:
-    """One rig, its counts printed; whether the promise held."""
+def _run(name: str, options: dict[str, int], as_json: bool) -> dict[str, Any]:
+    """One rig, its counts printed."""
     began = time.monotonic()
     result = asyncio.run(importlib.import_module(f"proof.{name.replace('-', '_')}").run(**options))
     result = {"proof": name, **result, "seconds": round(time.monotonic() - began, 1)}
@@ -64,7 +79,75 @@ def _run(name: str, options: dict[str, int], as_json: bool) -> bool:
         for key, value in result.items():
             print(f"  {key:<24} {value}")
     sys.stdout.flush()
-    return bool(result["held"])
+    return result
+
+
+# ------------------------------------------------------------------------------------------------------------ the table
+
+SUMS = {
+    "kills": ("kills",),
+    "parcels": ("parcels", "orders", "purchases"),
+    "events acknowledged": ("events_acknowledged", "acknowledged"),
+    "acknowledged and lost": ("events_lost", "acknowledged_lost", "lost", "wrong"),
+    "effects doubled": ("effects_doubled", "said_twice", "doubles", "doubled", "rows_doubled"),
+    "stuck": ("stuck",),
+}
+"""What the table adds up, and what the rigs call it."""
+
+
+def summed(told: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of all rigs together: how often each ran, what is added up, faults by kind, the slowest and the largest."""
+    faults, runs = Counter[str](), Counter[str]()
+    for one in told:
+        runs[one["proof"]] += 1
+        faults.update(one["faults"] if isinstance(one.get("faults"), dict) else {})
+    times = [each for one in told for name in ("recovery_seconds", "takeover_seconds") for each in one.get(name, ())]
+    return {
+        "broken": sorted({one["proof"] for one in told if not one["held"]}),
+        "runs": dict(runs),
+        **{title: sum(_number(one, names) for one in told) for title, names in SUMS.items()},
+        "faults": dict(faults),
+        "worst recovery, seconds": max(times, default=0.0),
+        "worst memory, MB": max((one.get("worst_memory_mb", 0) for one in told), default=0),
+    }
+
+
+def _number(one: Mapping[str, Any], names: Sequence[str]) -> int:
+    """The first of these that the rig counts."""
+    return next((one[name] for name in names if type(one.get(name)) is int), 0)
+
+
+def table(told: Sequence[Mapping[str, Any]]) -> str:
+    """One row a rig and run, and what they come to."""
+    head = ("proof", "held", *SUMS, "seconds")
+    rows = [
+        (
+            one["proof"],
+            "yes" if one["held"] else "NO",
+            *(str(_number(one, names)) for names in SUMS.values()),
+            str(one["seconds"]),
+        )
+        for one in told
+    ]
+    all_ = summed(told)
+    rows.append(
+        (
+            "together",
+            "NO" if all_["broken"] else "yes",
+            *(str(all_[title]) for title in SUMS),
+            str(round(sum(one["seconds"] for one in told))),
+        )
+    )
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ("---",) * len(head), *rows)]
+    faults = ", ".join(f"{count} {kind}" for kind, count in all_["faults"].items()) or "none beside the kills"
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"faults: {faults}",
+            f"worst recovery {all_['worst recovery, seconds']} s, worst memory {all_['worst memory, MB']} MB",
+        ]
+    )
 
 
 if __name__ == "__main__":

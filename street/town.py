@@ -52,6 +52,8 @@ class Settings:
     index_lag: float = 0.0  # real seconds until a label can be found by its reference
     push_all: bool = False  # push of UPS numbers that nobody subscribed to
     suspend_after: int = 0  # failed pushes in a row until USPS suspends a subscription; 0: never
+    intercept_after_final: bool = False  # a parcel may be asked back after its last failed attempt too
+    intercept_careless: bool = False  # whatever is ordered is taken and charged: twice, and of parcels that have ended
     next_journeys: list[dict[str, str]] = field(
         default_factory=list
     )  # {"journey", "delivery"} for labels bought, in turn

@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import returns.desk
 import spending.buying
+import spending.intercepting
 import spending.resolving
 import spending.voiding
-from carriers.contract import Rejected, Unknown
+import tracker.homecoming
+from carriers.contract import Charge, Rejected, Unknown
 from spending import points
 from spending.intents import claim_of, new_reference, state_of
 from spending.machine import Proof, State
 from store.purchases import find_purchase
 
-_send = spending.buying.send
+_send, _intercept = spending.buying.send, spending.intercepting.send
 
 
 def call_before_intent() -> None:
@@ -91,6 +93,52 @@ def void_without_proof() -> None:
     spending.voiding.prove = prove
 
 
+def order_before_intent() -> None:
+    """A parcel is asked back first, and what was intended is written down after the answer."""
+
+    async def order(till, purchase_id):
+        row = await till.store.read(lambda tx: find_purchase(tx, purchase_id))
+        if row is None or row["state"] != State.PLANNED:
+            return await state_of(till, purchase_id)
+        outcome = await _intercept(till, claim_of(row, till))
+        points.crash_point("intercept.after_send")
+        claim = await spending.intercepting.begin(till, purchase_id)
+        if claim is None:
+            return await state_of(till, purchase_id)
+        return await spending.intercepting._settle(till, claim, outcome)
+
+    async def begin_again(till, claim):
+        return await order(till, claim.intent.id)
+
+    tracker.homecoming.order = spending.intercepting.order = order
+    spending.intercepting._begin_again = begin_again
+
+
+def blind_repeat() -> None:
+    """No answer, or one that nobody can read: the order is sent again at once."""
+
+    async def send(till, claim):
+        outcome = await _intercept(till, claim)
+        return await _intercept(till, claim) if isinstance(outcome, Unknown) else outcome
+
+    spending.intercepting.send = send
+
+
+def no_fresh_read() -> None:
+    """A parcel is asked back by what was known of it when its attempt failed."""
+
+    async def afresh(self, carrier, row):
+        await asyncio.sleep(0)
+        return carrier.prepare_intercept(row["number"], None), Charge(None)
+
+    async def begin_again(till, claim):
+        return await spending.intercepting.order(till, claim.intent.id)
+
+    tracker.homecoming.Homecoming._afresh = afresh
+    spending.intercepting._begin_again = begin_again
+
+
+INTERCEPT_BUGS = (order_before_intent, blind_repeat, no_fresh_read)
 BUGS = (
     call_before_intent,
     new_key_on_retry,

@@ -48,7 +48,9 @@ def test_every_route_is_documented_and_everything_documented_is_served(
         for route in build(make_house(sqlite_store)).router.routes()
         if route.resource and route.method != "HEAD"
     }
-    pages = re.compile(r"/(docs|openapi\.json|follow/.+|static/\{name\}|look/\{name\}|label/\{token\}|ops(/.*)?)?")
+    pages = re.compile(
+        r"/(docs|openapi\.json|follow/.+|static/\{name\}|look/\{name\}|label/\{token\}|ops(/.*)?|\.well-known/security\.txt)?"
+    )
     assert {(method, path) for method, path in routed if not pages.fullmatch(path)} == documented
 
 

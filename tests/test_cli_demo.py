@@ -64,6 +64,8 @@ def test_the_demo_ends_with_every_conclusion_right() -> None:
     assert result["right"] == result["parcels"] >= 140
     assert {row["delivery"] for row in result["rows"]} >= {"plain", "doubled", "reordered", "late"}
     assert result["said_twice"] == []
+    pages = result["pages"]
+    assert pages["wrong"] == [] and pages["right"] == pages["opened"] >= 60 and pages["states"] >= 7
 
 
 @pytest.mark.slow

@@ -26,7 +26,8 @@ PURE = (
     "carriers/ups/reading.py", "carriers/ups/codes.py", "carriers/usps/reading.py", "carriers/usps/codes.py",
     "merchants/calendars.py", "tracker/lifecycle.py", "tracker/policy.py", "tracker/explain.py", "tracker/follow.py",
     "returns/clocks.py", "webhooks/egress.py", "webhooks/notices.py", "webhooks/schedule.py", "alerts/ladder.py",
-    "spending/machine.py",
+    "alerts/channels.py",
+    "spending/machine.py", "tracker/matching.py",
 )  # fmt: skip
 # Opened by name or only when needed, each with its reason in the code beside it.
 LATE_IMPORTS = {"store/migrate.py"}

@@ -8,14 +8,22 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
+from alerts.channels import TRIAL, Channel
 from alerts.desk import sweep
-from api.charts import by_day
+from alerts.teller import Teller
+from api.charts import by_day, in_spans
+from fleet.budgets import Budget, Rate
+from fleet.clocks import real_now
+from store.audience import Audience
 from store.engine import Store
 from store.keys import list_keys, revoke_key
 from store.outbox import say
 from street.town import Town
+from tests import listeners
 from tests.browser import DESKTOP, PHONE, axe_violations, chromium
 from tests.doors import Doors, make_house, make_key, on_the_street, open_doors
+from tests.test_pages_states import picture
+from webhooks.outbound import client, deliver, spread
 
 NOW = datetime(2026, 3, 12, 7, 20, tzinfo=UTC)
 
@@ -83,6 +91,96 @@ async def test_ops_see_what_to_do_and_say_that_they_have(doors: Doors, size: Any
         assert await page.get_by_label("API key").count() == 1
 
 
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+async def test_every_noun_of_the_desk_with_its_buttons(
+    street: tuple[Town, dict[str, Any]], sqlite_store: Store, size: Any
+) -> None:
+    """Quota and ages, what to do next, a home-coming, an endpoint that is down, channels with a test, mutes."""
+    async with listeners.mailbox() as box, chromium() as browser:
+        channels = {
+            "desk": Channel("desk", box.url, Audience("info")),
+            "dead": Channel("dead", "json://127.0.0.1:1/", Audience("info")),
+        }
+        budgets = {"ups": Budget({"*": Rate(8, 1), "tracking": Rate(60, 3600)})}
+        house = make_house(sqlite_store, street[1], NOW, teller=Teller(channels), budgets=budgets)
+        async with open_doors(house) as doors:
+            await a_busy_day(doors, street[0])
+            page = await (await browser.new_context(viewport=size)).new_page()
+            page.set_default_timeout(8000)
+            await enter(doors, page, doors.key)
+            told = " ".join((await page.locator("main").inner_text()).split())
+            for words in (
+                "tracking: 60 of 60 in 3600 s", "all: 8 of 8 in 1 s", "Reach the customer before the next delivery day",
+                "Parcels by days until they were home", "4 to 7: 1", "500", "desk (mailto)", "endpoint:1 (webhook)",
+            ):  # fmt: skip
+                assert words in told, (words, told)
+            assert await axe_violations(page) == []
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            await picture(page, f"ops-{size['width']}")
+            await page.get_by_role("button", name=re.compile("^Test ?: desk")).click()
+            assert "desk: it was taken" in await page.get_by_role("status").inner_text()
+            assert box.subjects == [TRIAL.title]
+            await page.get_by_role("button", name=re.compile("^Test ?: dead")).click()
+            assert "dead: it did not work" in await page.get_by_role("status").inner_text()
+            assert await axe_violations(page) == []
+            muting = page.locator(
+                "form", has=page.get_by_role("button", name=re.compile("^Mute ?: ups does not answer"))
+            )
+            await muting.get_by_role("combobox").select_option("8 hours")
+            await muting.get_by_role("button").click()
+            assert "muted until 2026-03-12 15:2" in await page.locator("main").inner_text()
+            (mute,) = (await doors.call("GET", "/v1/mutes"))[1]["mutes"]
+            assert (mute["pattern"], mute["by"]) == ("carrier:ups/away", "key:1")
+            await page.get_by_role("button", name="Hear it again").click()
+            assert (await doors.call("GET", "/v1/mutes"))[1]["mutes"] == []
+            owed = (await doors.call("GET", "/v1/deliveries?state=due"))[1]["deliveries"]
+            assert owed[0]["tries"]
+            await page.get_by_role("button", name=re.compile(f"^Send now ?: {owed[0]['notice_id']}")).click()
+            again = (await doors.call("GET", "/v1/deliveries"))[1]["deliveries"]
+            assert [each["detail"] for each in again if each["id"] == owed[0]["id"]] == ["replay"]
+            boxes = page.locator("section", has=page.locator("#unidentified"))
+            assert "%: parcel UPS 1Z" in await boxes.inner_text() and "dock 3" in await boxes.inner_text()
+            await boxes.get_by_role("button", name=re.compile("^It is this one")).first.click()
+            await boxes.get_by_role("button", name=re.compile("^It is nobody's")).click()
+            assert "is known" in await boxes.inner_text()
+            told_of = (await doors.call("GET", "/v1/unidentified?state=all"))[1]["unidentified"]
+            assert {each["state"]: each["decided_by"] for each in told_of} == {"matched": "key:1", "dismissed": "key:1"}
+            await page.get_by_label("Since which day: endpoint 1").fill("2026-03-01")
+            await page.get_by_role("button", name=re.compile("^Replay ?: http")).click()
+            again = (await doors.call("GET", "/v1/deliveries"))[1]["deliveries"]
+            assert {each["detail"] for each in again} == {"replay"}
+
+
+async def a_busy_day(doors: Doors, town: Town) -> None:
+    """Something of everything: a failing endpoint, a parcel that came home, one at risk, an open alert."""
+    store = doors.house.store
+    async with listeners.chat() as dead:
+        dead.status = 500
+        url = "http://" + dead.url.partition("@")[2]
+        status, _, _ = await doors.call("POST", "/v1/endpoints", json={"url": url})
+        assert status == 201
+        for number, journey, day in (("B-1", "three_attempts_home", 5), ("B-2", "three_attempts_home", 1)):
+            await doors.put_order(number)
+            starts = datetime(2026, 3 if day > 1 else 2, day if day > 1 else 20, 9, tzinfo=UTC)
+            await doors.ship(number, town.create("ups", journey, starts_at=starts).number)
+        away = {"carrier": "ups", "error": "no answer"}
+        await store.write(
+            lambda tx: say(tx, subject="carrier:ups", name="away/1", type="ops.carrier_away", at=NOW, data=away)
+        )
+        await doors.put_order("B-3")
+        starts = datetime(2026, 3, 4, 9, tzinfo=UTC)
+        await doors.ship("B-3", town.create("ups", "return_under_way", starts_at=starts).number)
+        for box in ({"order_number": "B-3", "name": "canary wilhelmina"}, {"note": "dock 3"}):
+            status, _, _ = await doors.call("POST", "/v1/unidentified", json=box)
+            assert status == 201
+        await sweep(store, NOW)
+        await spread(store, real_now)
+        async with client(allowed={"127.0.0.1"}) as http:
+            await deliver(store, doors.house.sealer, http, real_now)
+
+
 async def test_nobody_gets_in_without_a_living_key_with_the_scope(doors: Doors, sqlite_store: Store) -> None:
     """No cookie, a key without `ops`, a forged cookie, a form from elsewhere, a key revoked since: the form again."""
     home = {"Origin": str(doors.client.make_url("/")).rstrip("/")}
@@ -125,7 +223,7 @@ async def test_everything_on_the_desk_is_an_api_call(doors: Doors) -> None:
     weak = await make_key(doors.house, "orders:read", "parcels:read")
     _, risks, _ = await doors.call("GET", "/v1/risks")
     (line,) = risks["parcels"]
-    paths = ["risks", "cases", "waiting", "purchases", "codes", "carriers", "figures"]
+    paths = ["risks", "cases", "waiting", "purchases", "codes", "carriers", "figures", "channels", "mutes", "alerts"]
     paths.append(f"parcels/ups/{line['number']}/payloads")
     for path in paths:
         assert (await doors.call("GET", f"/v1/{path}"))[0] == 200
@@ -141,6 +239,14 @@ async def test_everything_on_the_desk_is_an_api_call(doors: Doors) -> None:
     ]
     _, carriers, _ = await doors.call("GET", "/v1/carriers")
     assert carriers["carriers"][0]["last_answer"] and carriers["carriers"][0]["following"] == 2
+
+
+def test_days_home_are_counted_in_spans() -> None:
+    """Every day belongs to one span, and nothing is lost."""
+    spans = in_spans(dict.fromkeys(range(60), 1))
+    assert sum(count for _, count in spans) == 60 and len(spans) == 6
+    assert spans[0] == ("0 to 3", 4) and spans[-1] == ("over 30", 29)
+    assert in_spans({}) == []
 
 
 def test_a_chart_counts_everything_however_many_names() -> None:

@@ -11,9 +11,9 @@ import pytest
 from playwright.async_api import Browser, Page
 from sqlalchemy import bindparam, update
 
-from store.engine import Store
+from store.engine import Store, Tx
 from store.schema import returns
-from store.settings import put_setting
+from store.settings import forget_setting, put_setting
 from store.statement import statement
 from street.town import Town
 from tests.browser import DESKTOP, PHONE, axe_violations, chromium
@@ -66,7 +66,7 @@ RETURNS = {
     "on_its_way": ("On its way to the warehouse", "Unterwegs zum Lager"),
     "received": ("Arrived at the warehouse", "Im Lager angekommen"),
     "checking": ("Being checked", "In Prüfung"),
-    "accepted": ("Your refund is on its way", "Ihre Erstattung ist auf dem Weg"),
+    "accepted": ("Your refund of", "Ihre Erstattung von"),
     "rejected": ("Not accepted", "Nicht angenommen"),
     "sent_back": ("On its way back to you", "Auf dem Weg zurück zu Ihnen"),
     "exchanged": ("Your exchange is being shipped", "Ihr Umtausch wird"),
@@ -75,6 +75,13 @@ RETURNS = {
     "lost": ("Lost", "Verloren"),
     "bounced": ("Turned round on its way", "Unterwegs umgekehrt"),
 }
+
+_PIECE = {"order_number": "B-3000", "sku": "COAT-42", "quantity": 1, "verdict": "accepted"}
+WAREHOUSE: dict[str, tuple[str, dict[str, Any]]] = {
+    "received": ("received", {}),
+    "accepted": ("outcome", {"items": [_PIECE]}),
+}
+"""What the warehouse says before a state: then there is money to speak of."""
 
 
 @pytest.fixture
@@ -186,6 +193,10 @@ async def test_every_state_of_a_return_has_its_own_words(
     twin = page if javascript else await open_tab(browser, doors, size, locale)
     path = await link(doors, return_number=number)
     for state, (english, german) in RETURNS.items():
+        if state in WAREHOUSE:
+            call, said = WAREHOUSE[state]
+            status, answer, _ = await doors.call("POST", f"/v1/returns/{number}/{call}", json=said)
+            assert status == 200, answer
         await doors.house.store.write(lambda tx, to=state: tx.run(SET_STATE, of=number, to=to))  # type: ignore[misc]
         await page.goto(path)
         told = await text_of(page)
@@ -249,6 +260,8 @@ async def test_pictures_for_the_documentation(
     ]
     for name, path, size, locale, options in shots:
         if name == "return-checking-phone":
+            status, told, _ = await doors.call("POST", f"/v1/returns/{number}/received", json={})
+            assert status == 200, told
             await doors.house.store.write(lambda tx: tx.run(SET_STATE, of=number, to="checking"))
         page = await open_tab(browser, doors, size, locale, **options)
         await page.goto(path)
@@ -296,6 +309,54 @@ async def test_an_answer_of_two_days_ago_is_called_old(
         assert "the last answer is 2 days old" in await text_of(page)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "locale", "javascript"), VIEWS)
+async def test_wrong_away_and_old_have_their_own_words(
+    browser: Browser,
+    doors: Doors,
+    street: tuple[Town, dict[str, Any]],
+    sqlite_store: Store,
+    size: Any,
+    locale: str,
+    javascript: bool,
+) -> None:
+    """Details that open nothing, a carrier that does not answer, an answer of two days ago: each said, axe content."""
+    words = {
+        "en": (
+            "We found nothing for these details",
+            "The carrier does not answer at the moment",
+            "the last answer is 2 days",
+        ),
+        "de": ("Zu diesen Angaben haben wir nichts gefunden", "antwortet", "Die letzte Antwort ist 2 Tage"),
+    }[locale]
+    page = await open_tab(browser, doors, size, locale, java_script_enabled=javascript)
+    twin = page if javascript else await open_tab(browser, doors, size, locale)  # axe itself needs JavaScript
+    path = await order(doors, street[0], "in_transit")
+    for each in (page, twin) if twin is not page else (page,):
+        await each.goto("/follow/order")
+        await each.locator("input[name=number]").fill("B-404")
+        await each.locator("main form button[type=submit]").click()
+    await _says(page, twin, words[0], f"order-wrong-{locale}")
+    await sqlite_store.write(lambda tx: put_setting(tx, "away:ups", "1"))
+    for each in {page, twin}:
+        await each.goto(path)
+    await _says(page, twin, words[1], f"order-away-{locale}")
+    await sqlite_store.write(lambda tx: forget_setting(tx, "away:ups"))
+    async with open_doors(make_house(sqlite_store, street[1], NOW + timedelta(days=2))) as later:
+        page = await open_tab(browser, later, size, locale, java_script_enabled=javascript)
+        twin = page if javascript else await open_tab(browser, later, size, locale)
+        for each in {page, twin}:
+            await each.goto(path)
+        await _says(page, twin, words[2], f"order-old-{locale}")
+
+
+async def _says(page: Page, twin: Page, words: str, name: str) -> None:
+    assert words in await text_of(page), (name, await text_of(page))
+    assert await axe_violations(twin) == [], name
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+    await picture(page, name)
+
+
 async def test_an_open_page_keeps_itself_up_to_date(
     browser: Browser, doors: Doors, street: tuple[Town, dict[str, Any]]
 ) -> None:
@@ -308,7 +369,12 @@ async def test_an_open_page_keeps_itself_up_to_date(
     await page.goto(await link(doors, return_number=number))
     assert await page.locator("h1").inner_text() == "Your label is ready"
     await page.get_by_text("keeps itself up to date").wait_for()
-    await doors.house.store.write(lambda tx: tx.run(SET_STATE, of=number, to="checking"))
+
+    async def check(tx: Tx) -> None:
+        await tx.run(SET_STATE, of=number, to="checking")
+        tx.touch("return:1")
+
+    await doors.house.store.write(check)
     await page.get_by_role("heading", name="Being checked").wait_for()
     assert "Being checked" in (await page.get_by_role("status").text_content() or "")
     assert complaints == []

@@ -1,0 +1,57 @@
+"""Answers kept for a moment: while the database has not changed at all, the same question has the same answer.
+
+It saves the reading and the rendering when many ask the same (a shop that polls, a shopper who reloads), and can never
+be wrong about what is in the database. Where a store cannot say whether it changed (PostgreSQL), nothing is kept.
+"""
+
+from collections.abc import Callable, Hashable
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
+
+from aiohttp import web
+from cachetools import LRUCache
+
+from fleet.clocks import Clock
+from store.engine import Store
+
+T = TypeVar("T")
+
+LONGEST = timedelta(seconds=1)
+"""No longer than this, in the story's time: what time it is decides some answers too."""
+MOST = 1_000  # answers of some 10 kB each
+
+
+class Kept:
+    """What was answered lately, by whatever decides it (the question, the language, who may see it)."""
+
+    def __init__(self, store: Store, clock: Clock, longest: timedelta = LONGEST) -> None:
+        self._store, self._clock, self._longest = store, clock, longest
+        self._answers: LRUCache[Hashable, tuple[int, datetime, Any]] = LRUCache(MOST)
+
+    def find(self, name: Hashable) -> Any | None:
+        """The answer to the same, where nothing was committed since it was read."""
+        found = self._answers.get(name)
+        if found is None or found[0] != self._store.commits or self._clock.now() - found[1] >= self._longest:
+            return None
+        return found[2]
+
+    def since(self) -> int | None:
+        """To be asked before the reading begins, and handed to `keep` after it."""
+        return self._store.commits
+
+    def keep(self, name: Hashable, answer: Any, since: int | None) -> None:
+        if since is not None:
+            self._answers[name] = (since, self._clock.now(), answer)
+
+    def made_from(self, source: object, use: Hashable, make: Callable[[], T]) -> T:
+        """What is rendered from something kept itself: once, for as long as `find` gives that very object."""
+        name, since = (id(source), use), self.since()
+        found = self.find(name)
+        if found is not None and found[0] is source:
+            return cast(T, found[1])
+        made = make()
+        self.keep(name, (source, made), since)
+        return made
+
+
+KEPT = web.AppKey("kept", Kept)
