@@ -25,7 +25,7 @@ run: setup ## set everything up and serve on PORT (default 8080) with the simula
 
 test: setup browser check ## set everything up and run every test
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
 check: setup ## format, lint, strict types, import rules, house rules
 	$(BIN)/ruff format --check .
