@@ -100,7 +100,10 @@ class Buyer:
     async def finish(self, seconds: float) -> bool:
         """Settle until nothing is open, ask for everything again, and do what a person would; whether all is closed."""
         await self._settle(seconds)
-        await reconcile_now(self.till)
+        until = time.monotonic() + seconds
+        # on a slow machine a question may find no answer in time: what the carrier holds is known once all are answered
+        while (await reconcile_now(self.till)).unanswered and time.monotonic() < until:
+            await asyncio.sleep(self.till.pace.scaled(self.till.pace.look_again))
         for row in await self.till.store.read(lambda tx: open_purchases(tx, 1000)):
             if row["state"] == "NEEDS_HUMAN" and row["operation"] == "label":
                 try:
