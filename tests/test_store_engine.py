@@ -360,6 +360,8 @@ async def test_a_connection_lost_before_the_commit_is_run_again(postgres_url: st
         await tx.run(PUT, name="a", value="1")
         if len(runs) == 1:
             await _terminate_others(postgres_url)
+            while not tx._connection.is_closed():  # type: ignore[attr-defined]  # the end reaches us a moment later
+                await asyncio.sleep(0.001)
 
     await store.write(unit)
     assert len(runs) == 2
@@ -386,7 +388,10 @@ async def test_a_connection_lost_during_the_commit_is_unknown(postgres_url: str)
         await tx.run(PUT, name="a", value="1")
 
     task = asyncio.create_task(store.write(unit))
-    await asyncio.sleep(0.3)
+    connection = await asyncpg.connect(postgres_url.replace("+asyncpg", ""))
+    while not await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
+        await asyncio.sleep(0.01)
+    await connection.close()
     await _terminate_others(postgres_url)
     with pytest.raises(CommitUnknown, match="read by id"):
         await task
