@@ -5,6 +5,9 @@ MINUTES ?= 10
 BIN := .venv/bin
 STAMP := .venv/.installed
 
+# byte code is kept wherever make starts Python: tests and benches start hundreds of processes
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup browser run test check format conformance bench bench-peers soak audit sbom lock clean
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from alerts.channels import Channel
 from fleet.clocks import from_us, text
@@ -20,9 +21,9 @@ async def summarise(store: Store, channels: Iterable[Channel], now: datetime) ->
     said = 0
     for channel in channels:
         if (day := due_day(channel, now)) and not await store.read(
-            lambda tx, c=channel, d=day: outbox.find_said(tx, f"digest:{c.name}", d)  # type: ignore[misc]
+            partial(outbox.find_said, subject=f"digest:{channel.name}", name=day)
         ):
-            said += await store.write(lambda tx, c=channel, d=day: _say(tx, c, d, now))  # type: ignore[misc]
+            said += await store.write(partial(_say, channel=channel, day=day, now=now))
     return said
 
 

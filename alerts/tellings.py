@@ -5,6 +5,7 @@ Due times are in real time, mutes in story time. A channel is a queue of its own
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -56,7 +57,7 @@ async def tell(store: Store, teller: Teller, channel: Channel, *, now: datetime,
         if told is None:
             break
         why = await teller.say(channel, message_of(told.type, msgspec.json.decode(told.data), teller.url))
-        await store.write(lambda tx, told=told, why=why: _settle(tx, channel, told, why, real_now()))  # type: ignore[misc]
+        await store.write(partial(_settle, channel=channel, told=told, why=why, real=real_now()))
         if why:
             break
         arrived += 1
@@ -112,7 +113,7 @@ async def _release(store: Store, channel: Channel, now: datetime, real: datetime
         return int(rows[-1]["id"]) if rows else 0
 
     after = 0
-    while after := await store.write(lambda tx, after=after: unit(tx, after)):  # type: ignore[misc]
+    while after := await store.write(partial(unit, after=after)):
         pass
 
 

@@ -1,8 +1,10 @@
 """The doors, put together: one application with every route, the document made from the same table, and the pages."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -15,7 +17,7 @@ from api.figures import FIGURES, Figures
 from api.house import House
 from api.kept import KEPT, Kept
 from api.look import Looks
-from api.manners import METER, Handler, Meter, manners
+from api.manners import METER, Meter, manners
 from api.notices import webhooks
 from api.openapi import document
 from api.ops import open_desk
@@ -48,10 +50,9 @@ def build(house: House) -> web.Application:
     app[RATES] = Rates(house.calls_per_minute)
     app[KEPT] = Kept(house.store, house.clock)
     app[FIGURES] = Figures(house)
-    described = described_api()
     _serve(app, house, ROUTES)
-    app.router.add_get("/openapi.json", _fixed(json.dumps(described, ensure_ascii=False).encode()))
-    app.router.add_get("/docs", docs(described))
+    app.router.add_get("/openapi.json", _openapi)
+    app.router.add_get("/docs", docs(described_api))
     app.router.add_get("/", index)
     _open_pages(app, house)
     open_desk(app, house)
@@ -112,14 +113,18 @@ def runner(app: web.Application, sockets: int = 0) -> web.AppRunner:
     )
 
 
+@cache
 def described_api() -> dict[str, Any]:
-    """The OpenAPI document."""
+    """The OpenAPI document, made when it is first asked for: it takes a fifth of the time that all the rest needs."""
     parameters = {name: parameter.documented() for name, parameter in PARAMETERS.items()}
     return document(ROUTES, parameters, webhooks(), version("homeward"))
 
 
-def _fixed(body: bytes) -> Handler:
-    async def show(request: web.Request) -> web.StreamResponse:
-        return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "private, no-cache"})
+@cache
+def _described_bytes() -> bytes:
+    return json.dumps(described_api(), ensure_ascii=False).encode()
 
-    return show
+
+async def _openapi(request: web.Request) -> web.StreamResponse:
+    body = await asyncio.to_thread(_described_bytes)
+    return web.Response(body=body, content_type="application/json", headers={"Cache-Control": "private, no-cache"})

@@ -1,7 +1,8 @@
 """The OpenAPI document as a page people read: rendered here, without scripts and without asking anybody else."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -13,11 +14,12 @@ from api.problems import CODES
 Json = Mapping[str, Any]
 
 
-def docs(document: Json) -> Handler:
+def docs(described: Callable[[], Json]) -> Handler:
     """GET /docs"""
-    groups = _groups(document)
 
     async def show(request: web.Request) -> web.Response:
+        document = await asyncio.to_thread(described)
+        groups = _groups(document)
         return html("docs.html", "en", page="docs", document=document, groups=groups, problems=CODES, **_FORMATS)
 
     return show

@@ -1,10 +1,10 @@
 """The waybill instructions on one sheet of A4, to be kept or printed: pure, and the same input gives the same bytes."""
 
+import importlib
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC
-
-from fpdf import FPDF
+from typing import Any
 
 from returns.waybills import Instructions
 
@@ -14,7 +14,8 @@ FACE = "Helvetica"  # one of the fonts that every reader of PDF has: it writes L
 
 def draw_waybill(told: Instructions, shop: str, words: Callable[..., str]) -> bytes:
     """`words(key, **arguments)` says a key in the reader's language."""
-    sheet = FPDF(format="A4")
+    # by name and late: it takes as long to load as the web server does, and is needed for few sheets
+    sheet = importlib.import_module("fpdf").FPDF(format="A4")
     sheet.set_creation_date(told.issued_at.astimezone(UTC))
     sheet.set_title(latin(words("print.waybill")))
     sheet.set_creator("Homeward")
@@ -58,13 +59,13 @@ def _facts(told: Instructions, words: Callable[..., str]) -> list[tuple[str, str
     ]
 
 
-def _text(sheet: FPDF, text: str, size: int, *, bold: bool = False) -> None:
+def _text(sheet: Any, text: str, size: int, *, bold: bool = False) -> None:
     sheet.set_font(FACE, "B" if bold else "", size)
     sheet.multi_cell(0, size * 0.6, latin(text), align="L", new_x="LMARGIN", new_y="NEXT")
     sheet.ln(2)
 
 
-def _fact(sheet: FPDF, name: str, value: str) -> None:
+def _fact(sheet: Any, name: str, value: str) -> None:
     """A line of the form: what the field is called, and what is to be written in it."""
     top = sheet.get_y()
     sheet.set_font(FACE, "", 11)

@@ -53,7 +53,8 @@ def _ended(command: list[str]) -> float:
 def _ready(folder: Path) -> float:
     """`serve` until /readyz answers 200; ended afterwards."""
     port = free_port()
-    known = {k: v for k, v in environment().items() if not k.startswith(("UPS_", "USPS_", "HOMEWARD_"))}
+    ours = ("UPS_", "USPS_", "HOMEWARD_", "PYTHONDONTWRITEBYTECODE")
+    known = {k: v for k, v in environment().items() if not k.startswith(ours)}
     env = known | {
         "HOMEWARD_DATA": str(folder),
         "HOMEWARD_PORT": str(port),

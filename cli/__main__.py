@@ -14,6 +14,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 120},
+    rich_markup_mode=None,  # frames around the help would cost half of the time that it takes
 )
 keys_app = typer.Typer(help="API keys: make, list, revoke.", no_args_is_help=True)
 terms_app = typer.Typer(help="The shops' terms.", no_args_is_help=True)
@@ -180,7 +182,7 @@ def _copy(work: Any, file: Path, as_json: bool, data: Path | None, words: str) -
 def doctor(
     carrier: Annotated[str, typer.Option(help="Only this carrier.")] = "", as_json: Json = False, data: Data = None
 ) -> None:
-    """Check settings, disk, clock, database, terms and the carriers' credentials; say what is missing."""
+    """Check settings, disk, clock, database, terms, mail, channels, endpoints and carriers; say what is missing."""
     import asyncio
 
     from cli.doctor import examine

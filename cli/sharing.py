@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from cli.settings import Settings
 from fleet.budgets import Budget, Rate, Spending
@@ -60,12 +61,16 @@ async def open_sharing(
         news.reliable = lambda: wire.hears
         news.pass_on = lambda subjects: wire.post(channel, written("changed", [*subjects], mine))
         failures.tell = lambda number, network: wire.post(channel, written("failed", [number, network], mine))
+
+        def pass_hold(name: str, api: str, seconds: float) -> None:
+            wire.post(channel, written("hold", [name, api, seconds], mine))
+
         for name, found in rates.items():
             budgets[name] = SharedBudget(
                 found,
                 wire,
                 f"{name}-{credential_of(env.get(f'{name.upper()}_CLIENT_ID', ''))}",
                 processes,
-                lambda api, seconds, name=name: wire.post(channel, written("hold", [name, api, seconds], mine)),  # type: ignore[misc]
+                partial(pass_hold, name),
             )
         yield Sharing(news, budgets, failures, TokenShelf(wire, sealer.seal, sealer.open))

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -128,7 +129,7 @@ async def _verdict(url: str, folder: Path, wishes: list[int], killed: Counter[st
     wrong: list[str] = []
     for wish in wishes:
         name = number("ups", wish)
-        said, steps = await store.read(lambda tx, name=name: _told(tx, name))  # type: ignore[misc]
+        said, steps = await store.read(partial(_told, name=name))
         found["cases"] += len(steps)
         found["expected"] += said["return_to_warehouse.expected"]
         found["requested"] += said["return_to_warehouse.requested"]

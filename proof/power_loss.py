@@ -17,6 +17,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +245,7 @@ async def rig(trials: int, seed: int, log_limit: int = 256 * 1024) -> dict[str, 
         while len(pictures) < trials:
             n += 1
             name = f"{number}/{n}"
-            await store.write(lambda tx, name=name: put_setting(tx, name, "x" * dice.randrange(2000)))  # type: ignore[misc]
+            await store.write(partial(put_setting, name=name, value="x" * dice.randrange(2000)))
             acked.append(name)
             if n % 50 == 0:
                 await asyncio.sleep(0)

@@ -6,6 +6,7 @@ the numbers of its parcel's notices, which have no gaps; the mark on a row only 
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -38,7 +39,7 @@ async def follow(till: Till, shelf: Shelf) -> int:
         for parcel_id in dict.fromkeys(row["home_id"] for row in rows if row["home_id"] is not None):
             await come_home(till, shelf, parcel_id)
         ids, at = [row["id"] for row in rows], to_us(till.clock.now())
-        await write_surely(till.store, lambda tx, ids=ids, at=at: mark_followed(tx, ids, at))  # type: ignore[misc]
+        await write_surely(till.store, partial(mark_followed, ids=ids, at_us=at))
         total += len(rows)
     return total
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -130,7 +131,7 @@ async def recall(till: Till, journal: Journal) -> list[str]:
     """Enter again what the database does not know of: the ids. The audit that follows asks the carriers for them."""
     found: list[str] = []
     for line in journal.lines():
-        if await write_surely(till.store, lambda tx, line=line: _enter(tx, till, line)):  # type: ignore[misc]
+        if await write_surely(till.store, partial(_enter, till=till, line=line)):
             found.append(line.id)
     return found
 
@@ -139,7 +140,7 @@ async def hold_recalled(till: Till, ids: list[str]) -> list[str]:
     """Whatever the audit found for them is held and told to ops: the numbers."""
     held: list[str] = []
     for id in ids:
-        held += await write_surely(till.store, lambda tx, id=id: _hold(tx, till, id))  # type: ignore[misc]
+        held += await write_surely(till.store, partial(_hold, till=till, id=id))
     return held
 
 

@@ -25,6 +25,6 @@ if [ ! -x .venv/bin/python ] || ! .venv/bin/python -m pip --version >/dev/null 2
 fi
 
 .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-setup.txt
-.venv/bin/python -m uv pip install -q --require-hashes -r requirements.txt -r requirements-dev.txt
+.venv/bin/python -m uv pip install -q --compile-bytecode --require-hashes -r requirements.txt -r requirements-dev.txt
 .venv/bin/python -m uv pip install -q --no-deps --no-build-isolation -e .
 echo "setup: ready in .venv"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from fleet.clocks import from_us, text, to_us
@@ -35,10 +36,10 @@ def _text(us: int | None) -> str | None:
 async def watch(store: Store, carriers: Iterable[str], now: datetime) -> None:
     """Tell ops once when parcels of a carrier are older news than promised, and once when none is any more."""
     for carrier in carriers:
-        count = await store.read(lambda tx, carrier=carrier: _count(tx, carrier, now))  # type: ignore[misc]
-        told = await store.read(lambda tx, carrier=carrier: get_setting(tx, f"stale:{carrier}"))  # type: ignore[misc]
+        count = await store.read(partial(_count, carrier=carrier, now=now))
+        told = await store.read(partial(get_setting, name=f"stale:{carrier}"))
         if (count > 0) != (told is not None):
-            await store.write(lambda tx, carrier=carrier, count=count: _tell(tx, carrier, count, now))  # type: ignore[misc]
+            await store.write(partial(_tell, carrier=carrier, count=count, now=now))
 
 
 async def _count(tx: Tx, carrier: str, now: datetime) -> int:

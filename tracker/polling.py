@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from carriers.contract import Busy, Carrier, CarrierError, Payload
@@ -181,7 +182,7 @@ class Poller:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             until = self.real_us() + int(LEASE_SECONDS * 1e6)
-            await self.store.write(lambda tx, until=until: renew(tx, mine, until))  # type: ignore[misc]
+            await self.store.write(partial(renew, claimed=mine, until_us=until))
 
     async def ask_now(self, carrier: Carrier, number: str) -> tuple[str, ...]:
         """Ask about one number at once, whatever is due; the numbers that changed. Raises CarrierError."""
