@@ -3,11 +3,12 @@
 from datetime import date, datetime
 from typing import Annotated, Any
 
+from aiohttp import web
 from pydantic import Field
 
 from api.client import network
 from api.kept import KEPT
-from api.lookups import Question, look_up
+from api.lookups import Question, look_up, may_ask
 from api.manners import METER
 from api.problems import Problem
 from api.route import Answer, Call, Nothing
@@ -158,12 +159,15 @@ async def return_(call: Call[Nothing, FollowReturnIn]) -> Answer:
 
 
 async def _answer(call: Call[Any, Any], question: Question) -> Answer:
-    app, kept = call.request.app, call.request.app[KEPT]
-    follow = await look_up(call.house, question, network(call.request, call.house.proxies), app[METER], kept)
+    house, app = call.house, call.request.app
+    follow = await look_up(house, question, network(call.request, house.proxies), app[METER], app[KEPT])
     if follow is None:
         raise Problem("lookup_refused")
-    body = kept.made_from(follow, ("json", call.locale), lambda: told(follow, call.locale).model_dump_json().encode())
-    return Answer(body, headers={"Vary": "Accept-Language"})
+
+    def still(request: web.Request) -> bool:
+        return may_ask(house, question, network(request, house.proxies))
+
+    return Answer(told(follow, call.locale), headers={"Vary": "Accept-Language"}, still=still)
 
 
 # -------------------------------------------------------------------------------------------------------------- inside

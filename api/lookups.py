@@ -37,15 +37,14 @@ async def look_up(house: House, question: Question, network: str, meter: Meter, 
     A refusal always does the same work and never comes sooner than the house's floor.
     """
     started = time.monotonic()
-    name = f"{question.kind.value}:{question.number}"
-    allowed = house.failures.allowed(name, network, weak=bool(question.postcode and not question.email))
+    allowed = may_ask(house, question, network)
     if allowed and (known := kept.find(question)):
         return cast(Follow, known)
     since = kept.since()
     # behind a lock a right proof is asked as a wrong one: it must not cost more either
     found = await _ask(house, question if allowed else replace(question, email=_NOBODY, postcode=""), None)
     if found is None or not allowed:
-        house.failures.failed(name, network)
+        house.failures.failed(_name(question), network)
         meter.refused.labels(question.kind.value).inc()
         if house.failures.alarmed:
             meter.alarmed.inc()
@@ -55,6 +54,16 @@ async def look_up(house: House, question: Question, network: str, meter: Meter, 
     story = found if found.tier is Tier.FULL else coarse(found)
     kept.keep(question, story, since)
     return story
+
+
+def may_ask(house: House, question: Question, network: str) -> bool:
+    """Whether nobody guessed too often: at this number, from this network, or with so weak a proof at all."""
+    weak = bool(question.postcode and not question.email)
+    return house.failures.allowed(_name(question), network, weak=weak)
+
+
+def _name(question: Question) -> str:
+    return f"{question.kind.value}:{question.number}"
 
 
 async def _alarm(house: House, meter: Meter) -> None:

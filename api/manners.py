@@ -1,5 +1,6 @@
 """What every answer has in common: a request id, headers, a problem instead of a crash, one line in the log."""
 
+import itertools
 import logging
 import re
 import secrets
@@ -24,6 +25,7 @@ REQUEST_ID = web.RequestKey("request_id", str)
 CALLER = web.RequestKey("caller", str)
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_RUN, _NUMBERS = secrets.token_hex(8), itertools.count()  # this process, and its requests
 
 # source: design/faults-and-security.md, "Pages"
 PAGE_POLICY = (
@@ -76,7 +78,7 @@ METER = web.AppKey("meter", Meter)
 def request_id_of(request: web.Request) -> str:
     """The caller's own id when it is a sane one, else a new one."""
     given = request.headers.get("X-Request-Id", "")
-    return given if _SANE_ID.fullmatch(given) else secrets.token_hex(12)
+    return given if given and _SANE_ID.fullmatch(given) else f"{_RUN}{next(_NUMBERS):08x}"
 
 
 def route_of(request: web.Request) -> str:
@@ -139,8 +141,9 @@ async def manners(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _finish(request: web.Request, response: web.StreamResponse, request_id: str, seconds: float) -> None:
     headers = response.headers
-    for name, value in ALWAYS.items():
-        headers.setdefault(name, value)
+    if "Server" not in headers:  # else the answer was made with all of them
+        for name, value in ALWAYS.items():
+            headers.setdefault(name, value)
     headers["X-Request-Id"] = request_id
     route = route_of(request)
     method = request.method if request.method in _METHODS else "other"

@@ -47,7 +47,7 @@ def html(
     template: str, locale: str, status: int = 200, *, here: str = "", look: ShopLook | None = None, **context: Any
 ) -> web.Response:
     """A page in a language. `here` is where the same page is found in another one ("": nowhere)."""
-    return page(written(template, locale, here=here, look=look, **context), locale, status)
+    return page(written(template, locale, here=here, look=look, **context).encode(), locale, status)
 
 
 def written(template: str, locale: str, *, here: str, look: ShopLook | None, **context: Any) -> str:
@@ -66,9 +66,9 @@ def written(template: str, locale: str, *, here: str, look: ShopLook | None, **c
     )
 
 
-def page(text: str, locale: str, status: int = 200) -> web.Response:
+def page(text: bytes, locale: str, status: int = 200) -> web.Response:
     return web.Response(
-        text=text,
+        body=text,
         status=status,
         content_type="text/html",
         charset="utf-8",
@@ -179,8 +179,8 @@ async def told(request: web.Request, house: House, follow: Follow) -> web.Respon
     papers = papers_of(house, follow)
     places = await places_near(house.till, follow.number) if papers else ()
 
-    def render() -> str:
-        return written(
+    def render() -> bytes:
+        text = written(
             "story.html",
             locale,
             here=f"/follow/{follow.kind.value}/now",
@@ -190,6 +190,7 @@ async def told(request: web.Request, house: House, follow: Follow) -> web.Respon
             version=version_of(follow),
             **story(follow, house.clock.now()),
         )
+        return text.encode()
 
     return page(request.app[KEPT].made_from(follow, ("page", locale, places), render), locale)
 

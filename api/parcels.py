@@ -1,11 +1,12 @@
 """The calls about parcels: the whole truth of one, a list of many, and asking the carrier now."""
 
-from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import Field
+from msgspec import Raw
+from pydantic import Field, TypeAdapter
+from pydantic.fields import FieldInfo
 
 from api.cursors import Paged, cursor_at, row_of
 from api.house import House
@@ -17,7 +18,8 @@ from carriers.contract import Carrier, Recognised
 from fleet.clocks import from_us
 from store.engine import Row, Tx
 from store.homecomings import find_homecoming
-from store.parcels import find_parcel, list_parcels, order_numbers_of, return_number_of
+from store.parcels import list_parcels
+from store.shown import find_shown
 from store.unidentified import further_of
 from tracker.explain import explained
 from tracker.freshness import freshness, is_stale
@@ -204,6 +206,8 @@ class ParcelOut(Fresh):
     attempts: AttemptsOut
     return_to_warehouse: CaseOut | None
     estimated_delivery: date | None
+    promised_by: date | None = Field(None, description="The last day of the window that the shopper was promised")
+    late: bool = Field(False, description="That day is over, and it is neither delivered nor on its way back")
     delivery_window: tuple[str, str] | None
     delivered_at: Instant | None
     returned_at: Instant | None
@@ -292,16 +296,16 @@ def recognised(carrier: Carrier, text: str, pointer: str | None = None) -> Recog
 
 async def show(call: Call[ParcelQuery, Nothing]) -> Answer:
     """GET /v1/parcels/{carrier}/{number}"""
-    return Answer(await parcel_now(call.house, *_named(call), call.query.as_of))
+    return Answer(await parcel_json(call.house, *_named(call), call.query.as_of))
 
 
 async def refresh(call: Call[Nothing, Nothing]) -> Answer:
     """POST /v1/parcels/{carrier}/{number}/refresh: CarrierErrors become problems on the way out."""
     house = call.house
     name, number = _named(call)
-    await parcel_now(house, name, number, None)  # only what is registered is asked about
+    await parcel_json(house, name, number, None)  # only what is registered is asked about
     await house.poller.ask_now(house.carriers[name], number)
-    return Answer(await parcel_now(house, name, number, None))
+    return Answer(await parcel_json(house, name, number, None))
 
 
 async def list_page(call: Call[ParcelsQuery, Nothing]) -> Answer:
@@ -337,39 +341,76 @@ def _named(call: Call[Any, Nothing]) -> tuple[str, str]:
 
 
 async def parcel_now(house: House, carrier: str, number: str, as_of: datetime | None) -> ParcelOut:
+    """A parcel as it is answered. Raises Problem."""
+    return ParcelOut.model_validate_json(await parcel_json(house, carrier, number, as_of))
+
+
+async def parcel_json(house: House, carrier: str, number: str, as_of: datetime | None) -> bytes:
+    """A `ParcelOut` as JSON, put together from the kept conclusion without making one. Raises Problem."""
     now = house.clock.now()
 
-    async def unit(tx: Tx) -> dict[str, Any] | None:
-        row = await find_parcel(tx, carrier, number)
-        if row is None:
+    async def unit(tx: Tx) -> bytes | None:
+        found = await find_shown(tx, carrier, number)
+        if found is None:
             return None
-        view = await _view(house, tx, row, now, as_of)
-        further = await further_of(tx, row["id"]) if view.get("further_numbers") else ()
-        return {
-            **view,
-            "further_numbers": [_further(each) for each in further],
-            "merchant": row["merchant"],
-            "order_numbers": await order_numbers_of(tx, row["id"]),
-            "return_number": await return_number_of(tx, row["id"]),
-            "registered_at": from_us(row["created_us"]),
-            **freshness(row),
-            "stale": is_stale(row, now),
-            "as_of": as_of,
-            "home": home_view(home) if (home := await find_homecoming(tx, row["id"])) else None,
-        }
+        row = found.row
+        told = _part_by_part(await _conclusion(house, tx, row, now, as_of))
+        if told.further_numbers != _NONE:
+            told.further_numbers = Raw(
+                _FURTHER_OUT.dump_json([_further(each) for each in await further_of(tx, row["id"])])
+            )
+        if told.home_of != _NULL:
+            told.home_of = Raw(FurtherOut.model_validate_json(bytes(told.home_of)).model_dump_json().encode())
+        if found.home and (home := await find_homecoming(tx, row["id"])):
+            told.home = Raw(HomeOut.model_validate(home_view(home)).model_dump_json().encode())
+        told.merchant, told.order_numbers, told.return_number = (
+            row["merchant"],
+            found.order_numbers,
+            found.return_number,
+        )
+        told.registered_at, told.as_of, told.stale = from_us(row["created_us"]), as_of, is_stale(row, now)
+        for name, at in freshness(row).items():
+            setattr(told, name, at)
+        return _to_json(told)
 
-    view = await house.store.read(unit)
-    if view is None:
+    body = await house.store.read(unit)
+    if body is None:
         raise Problem("parcel_unknown")
-    return ParcelOut.model_validate(view)
+    return body
 
 
-async def _view(house: House, tx: Tx, row: Row, now: datetime, as_of: datetime | None) -> Mapping[str, Any]:
+async def _conclusion(house: House, tx: Tx, row: Row, now: datetime, as_of: datetime | None) -> bytes | str:
     """The kept conclusion; drawn again for another time, and for a parcel about which none was drawn yet."""
     if as_of is None and row["version"]:
-        kept: dict[str, Any] = msgspec.json.decode(row["conclusion"])
+        kept: str = row["conclusion"]
         return kept
-    return explained(await house.ledger.conclusion(tx, row, now, as_of))
+    return _to_json(explained(await house.ledger.conclusion(tx, row, now, as_of)))
+
+
+_to_json = msgspec.json.Encoder().encode
+_NULL, _NONE = Raw(b"null"), Raw(b"[]")
+_FURTHER_OUT = TypeAdapter(list[FurtherOut])
+_OURS = ("merchant", "order_numbers", "return_number", "registered_at", "as_of", *Fresh.model_fields)
+"""What a conclusion does not hold and an answer must."""
+
+
+def _parts() -> type[Any]:
+    """`ParcelOut`, field by field, each as the bytes that say it: what it does not name is left out here too."""
+    fields = [
+        (name, Any if name in _OURS else Raw, _default(name, field)) for name, field in ParcelOut.model_fields.items()
+    ]
+    return msgspec.defstruct("ParcelParts", fields, kw_only=True)
+
+
+def _default(name: str, field: FieldInfo) -> Any:
+    if name in _OURS:
+        return None
+    if field.is_required():
+        return msgspec.NODEFAULT
+    return Raw(_to_json(field.get_default(call_default_factory=True)))
+
+
+_part_by_part = msgspec.json.Decoder(_parts()).decode
 
 
 def _further(row: Row) -> FurtherOut:

@@ -44,12 +44,16 @@ class Call(Generic[Q, B]):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler gives back: a model, or bytes with their type."""
+    """What a handler gives back: a model, or bytes with their type.
+
+    `still` is asked each time before a kept answer is given again: whether this request may have it.
+    """
 
     body: BaseModel | bytes = b""
     status: int = 200
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
+    still: Callable[[web.Request], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

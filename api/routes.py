@@ -604,6 +604,7 @@ ROUTES: tuple[AnyRoute, ...] = (
         {200: Reply("The story, in the language of Accept-Language.", follow.FollowOut)},
         Nothing,
         follow.FollowOrderIn,
+        kept=True,
         errors=("lookup_refused",),
         description="Unknown number, wrong proof and locked are one answer. Failures are counted by number, by network "
         "and in all.",
@@ -618,6 +619,7 @@ ROUTES: tuple[AnyRoute, ...] = (
         {200: Reply("The story, in the language of Accept-Language.", follow.FollowOut)},
         Nothing,
         follow.FollowReturnIn,
+        kept=True,
         errors=("lookup_refused",),
     ),
     Route(

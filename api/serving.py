@@ -1,22 +1,23 @@
 """A route -> an aiohttp handler: who asks, what is asked, asked before, answered, in that order."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
+from multidict import CIMultiDict
 from pydantic import BaseModel
 
 from api.bodies import checked, checked_query, read_bytes
 from api.house import House
 from api.kept import KEPT
 from api.keys import NOBODY, authenticate
-from api.manners import CALLER, REQUEST_ID
+from api.manners import ALWAYS, CALLER, REQUEST_ID
 from api.problems import Problem
 from api.rates import Rates
 from api.refusals import as_problem
 from api.replays import remembered
-from api.route import Answer, AnyRoute, Call, Nothing
+from api.route import Answer, AnyRoute, Call, Caller, Nothing
 from api.routes import PARAMETERS
 from api.words import choose
 
@@ -30,16 +31,19 @@ def served(house: House, route: AnyRoute) -> Handler:
     """What aiohttp calls for this route."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        caller = await authenticate(house, request, route.scope) if route.scope else NOBODY
-        request[CALLER] = caller.name
-        left = request.app[RATES].take(caller.name) if route.scope else {}
-        kept, asked = request.app[KEPT], (route.name, request.path_qs, request.headers.get("Accept-Language"))
-        if route.kept and (ready := kept.find(asked)):
-            return _respond(request, ready, left)
+        app, raw = request.app, b""
+        if route.kept and not route.scope:  # who asks with a body is nobody: what a stranger sends is read only once
+            raw = await _raw(request, route)
+        kept, asked = app[KEPT], _question(request, route, raw)
+        ready: _Ready | None = kept.find(asked) if route.kept else None
+        if ready and (ready.still is None or ready.still(request)):
+            return _respond(request, ready, _counted(request, route, ready.caller))
         since = kept.since()
+        caller = await authenticate(house, request, route.scope) if route.scope else NOBODY
+        left = _counted(request, route, caller)
         path = _path(route, request.match_info)
         query = checked_query(route.query, request.query)
-        raw = await read_bytes(request, "application/json") if route.body is not Nothing else b""
+        raw = raw or await _raw(request, route)
         body = checked(route.body, raw) if raw or route.body is not Nothing else Nothing()
         call = Call(house, request, path, query, body, caller, request[REQUEST_ID], _locale(request))
 
@@ -52,12 +56,28 @@ def served(house: House, route: AnyRoute) -> Handler:
                 raise problem from error
 
         answer = await (remembered(call, raw, run) if route.idempotent else run())
-        ready = _ready(request, answer)
+        ready = _ready(request, answer, caller)
         if route.kept:
             kept.keep(asked, ready, since)
         return _respond(request, ready, left)
 
     return handle
+
+
+async def _raw(request: web.Request, route: AnyRoute) -> bytes:
+    return await read_bytes(request, "application/json") if route.body is not Nothing else b""
+
+
+def _question(request: web.Request, route: AnyRoute, raw: bytes) -> Hashable:
+    """All that decides an answer which may be kept: who asks, what, and in which language."""
+    headers = request.headers
+    return route.name, request.path_qs, raw, headers.get("Authorization"), headers.get("Accept-Language")
+
+
+def _counted(request: web.Request, route: AnyRoute, caller: Caller) -> Mapping[str, str]:
+    """The caller named for the log, and one more of their calls. Raises Problem when none is left."""
+    request[CALLER] = caller.name
+    return request.app[RATES].take(caller.name) if route.scope else {}
 
 
 def _path(route: AnyRoute, found: Mapping[str, str]) -> dict[str, str]:
@@ -73,33 +93,39 @@ def _locale(request: web.Request) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """An answer as bytes; `tag` is empty where nobody may ask whether it changed."""
+    """An answer as bytes, with every header; `tag` is empty where nobody may ask whether it changed."""
 
     body: bytes
     status: int
-    headers: Mapping[str, str]
+    headers: CIMultiDict[str]
     tag: str
+    caller: Caller
+    still: Callable[[web.Request], bool] | None
 
 
-def _ready(request: web.Request, answer: Answer) -> _Ready:
+def _ready(request: web.Request, answer: Answer, caller: Caller) -> _Ready:
     body = answer.body.model_dump_json().encode() if isinstance(answer.body, BaseModel) else answer.body
-    headers, tag = dict(answer.headers), ""
+    headers, tag = CIMultiDict({**ALWAYS, **answer.headers}), ""
     if request.method in ("GET", "HEAD") and answer.status == 200:
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers |= {"ETag": tag, "Cache-Control": "private, no-cache"}
+        headers.update({"ETag": tag, "Cache-Control": "private, no-cache"})
     if answer.status != 204:
         headers["Content-Type"] = answer.content_type
-    return _Ready(body, answer.status, headers, tag)
+    return _Ready(body, answer.status, headers, tag, caller, answer.still)
 
 
 def _respond(request: web.Request, ready: _Ready, left: Mapping[str, str]) -> web.Response:
-    headers = {**ready.headers, **left} if left else ready.headers
+    headers = ready.headers
     if ready.tag and _matches(request.headers.get("If-None-Match", ""), ready.tag):
-        headers = {name: value for name, value in headers.items() if name != "Content-Type"}
-        return web.Response(status=304, headers=headers)
-    if ready.status == 204:
-        return web.Response(status=204, headers=headers)
-    return web.Response(body=ready.body, status=ready.status, headers=headers)
+        response = web.Response(status=304, headers=headers)
+        del response.headers["Content-Type"]
+    elif ready.status == 204:
+        response = web.Response(status=204, headers=headers)
+    else:
+        response = web.Response(body=ready.body, status=ready.status, headers=headers)
+    if left:
+        response.headers.update(left)
+    return response
 
 
 def _matches(given: str, tag: str) -> bool:

@@ -9,6 +9,7 @@ import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cachetools import TTLCache
 
@@ -47,6 +48,8 @@ class Failures:
 
     def allowed(self, number: str, network: str, *, weak: bool) -> bool:
         """Whether this look-up may be answered. While everybody is guessed at, a `weak` proof opens nothing."""
+        if not self._all.failed:  # nobody ever failed
+            return True
         now = self._monotonic()
         if weak and self.alarmed:
             return False
@@ -88,6 +91,7 @@ class Failures:
         return self._all.until > self._monotonic() and self._all.failed >= self._limits.everybody
 
 
+@lru_cache(KEPT)
 def network_of(address: str) -> str:
     """The network a client's address stands for: itself for IPv4, its /64 for IPv6, "" for what is no address."""
     try:

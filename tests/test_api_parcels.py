@@ -1,5 +1,6 @@
 """Orders ship and parcels are read back: through the real doors, the real UPS client and the simulated street."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from api.cursors import cursor_at
+from api.parcels import ParcelOut
 from store.engine import Store
 from store.outbox import said_about
 from street.faults import Fault
@@ -113,6 +115,17 @@ async def test_the_whole_truth_about_a_parcel(doors: Doors, street: tuple[Town, 
     assert status == 200 and again == parcel
     status, order, _ = await doors.call("GET", "/v1/orders/boutique-eu/B-1001")
     assert order["parcels"][0]["attempts"]["count"] == 3
+
+
+@pytest.mark.parametrize("journey", ["three_attempts_home", "delivered_first_time", "label_never_used"])
+async def test_an_answer_is_what_its_model_says(
+    journey: str, doors: Doors, street: tuple[Town, dict[str, Any]]
+) -> None:
+    """It is put together without making a `ParcelOut`; made from it, that one has every field and no other value."""
+    await doors.put_order()
+    number = street[0].create("ups", journey, starts_at=MONDAY).number
+    parcel = await doors.ship("B-1001", number)
+    assert json.loads(ParcelOut.model_validate(parcel, strict=False).model_dump_json()) == parcel
 
 
 async def test_as_of_tells_what_was_known_then(doors: Doors, street: tuple[Town, dict[str, Any]]) -> None:
