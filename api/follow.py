@@ -160,14 +160,17 @@ async def return_(call: Call[Nothing, FollowReturnIn]) -> Answer:
 
 async def _answer(call: Call[Any, Any], question: Question) -> Answer:
     house, app = call.house, call.request.app
-    follow = await look_up(house, question, network(call.request, house.proxies), app[METER], app[KEPT])
-    if follow is None:
+    opened = await look_up(house, question, network(call.request, house.proxies), app[METER], app[KEPT])
+    if opened is None:
         raise Problem("lookup_refused")
+    body = await house.documents.made(
+        b"follow", call.locale, opened.digest(), make=lambda: told(opened.story, call.locale).model_dump_json().encode()
+    )
 
     def still(request: web.Request) -> bool:
         return may_ask(house, question, network(request, house.proxies))
 
-    return Answer(told(follow, call.locale), headers={"Vary": "Accept-Language"}, still=still)
+    return Answer(body, headers={"Vary": "Accept-Language"}, still=still)
 
 
 # -------------------------------------------------------------------------------------------------------------- inside

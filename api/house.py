@@ -10,6 +10,7 @@ from alerts.teller import Teller
 from carriers.contract import Carrier
 from fleet.budgets import Spending
 from fleet.clocks import Clock
+from fleet.documents import Documents
 from fleet.failures import Failures
 from fleet.news import News
 from merchants.terms import SHIPPED, Terms
@@ -33,11 +34,15 @@ def _nobody_sleeps() -> None:
     return None
 
 
+def _nobody_leaves() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """The parts, already open. `alive` says of each loop whether it ran lately; `wake` tells the work loop to look now.
 
-    `schema` looks which revision the database is at.
+    `schema` looks which revision the database is at. `leaving`: the doors close soon, nobody new should be sent here.
 
     `proxies` is how many of our own reverse proxies stand before us: so many entries of X-Forwarded-For are believed.
     """
@@ -53,11 +58,13 @@ class House:
     wake: Callable[[], None] = _nobody_sleeps
     alive: Callable[[], Mapping[str, bool]] = _nothing_runs
     schema: Callable[[], Awaitable[Schema]] = _as_at_the_start
+    leaving: Callable[[], bool] = _nobody_leaves
     budgets: Mapping[str, Spending] = field(default_factory=dict)
     teller: Teller = field(default_factory=lambda: Teller({}))
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     failures: Failures = field(default_factory=Failures)
     news: News = field(default_factory=lambda: News(alone=False))
+    documents: Documents = field(default_factory=Documents)
     proxies: int = 0
     calls_per_minute: int = 0  # that one API key may make; 0: as many as it likes
     security_contact: str = ""  # an e-mail address or https address, for security.txt

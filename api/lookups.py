@@ -12,7 +12,7 @@ from api.manners import Meter
 from api.sessions import Grant
 from store.outbox import say
 from tracker.follow import Follow, FollowKind, ParcelStory, Tier
-from tracker.lookup import Asked, follow_order, follow_return
+from tracker.lookup import Asked, Found, find, tell
 
 _NOBODY = "nobody@invalid"  # nobody's e-mail: RFC 2606
 
@@ -31,19 +31,38 @@ class Question:
         return f"Question({self.kind.value})"
 
 
-async def look_up(house: House, question: Question, network: str, meter: Meter, kept: Kept) -> Follow | None:
-    """The story, or None: nothing of this number, a wrong proof and a lock are one and the same to whoever asks.
+class Opened:
+    """What a look-up opened: its story, told when somebody wants it, and the digest of all that it is told from."""
+
+    def __init__(self, found: Found, asked: Asked) -> None:
+        self._found, self._asked = found, asked
+        self._story: Follow | None = None
+
+    @property
+    def story(self) -> Follow:
+        if self._story is None:
+            told = tell(self._found, self._asked)
+            self._story = told if told.tier is Tier.FULL else coarse(told)
+        return self._story
+
+    def digest(self) -> bytes:
+        """Another one when anything that was read changed, and with every minute: the time decides words too."""
+        return self._found.digest() + f"{self._asked.now:%Y%m%d%H%M}".encode()
+
+
+async def look_up(house: House, question: Question, network: str, meter: Meter, kept: Kept) -> Opened | None:
+    """What may be shown, or None: nothing of this number, a wrong proof and a lock are one and the same to the asker.
 
     A refusal always does the same work and never comes sooner than the house's floor.
     """
     started = time.monotonic()
     allowed = may_ask(house, question, network)
     if allowed and (known := kept.find(question)):
-        return cast(Follow, known)
+        return cast(Opened, known)
     since = kept.since()
     # behind a lock a right proof is asked as a wrong one: it must not cost more either
-    found = await _ask(house, question if allowed else replace(question, email=_NOBODY, postcode=""), None)
-    if found is None or not allowed:
+    opened = await _ask(house, question if allowed else replace(question, email=_NOBODY, postcode=""), None)
+    if opened is None or not allowed:
         house.failures.failed(_name(question), network)
         meter.refused.labels(question.kind.value).inc()
         if house.failures.alarmed:
@@ -51,9 +70,8 @@ async def look_up(house: House, question: Question, network: str, meter: Meter, 
             await _alarm(house, meter)
         await asyncio.sleep(max(0.0, house.refused_lookup_seconds - (time.monotonic() - started)))
         return None
-    story = found if found.tier is Tier.FULL else coarse(found)
-    kept.keep(question, story, since)
-    return story
+    kept.keep(question, opened, since)
+    return opened
 
 
 def may_ask(house: House, question: Question, network: str) -> bool:
@@ -80,11 +98,11 @@ async def _alarm(house: House, meter: Meter) -> None:
 
 async def look_again(house: House, grant: Grant) -> Follow | None:
     """The story that was opened before, as it is now. Nothing is guessed here, so nothing is counted or locked."""
-    found = await _ask(house, Question(grant.kind, grant.number, merchant=grant.merchant), grant.tier)
-    return found if found is None or found.tier is Tier.FULL else coarse(found)
+    opened = await _ask(house, Question(grant.kind, grant.number, merchant=grant.merchant), grant.tier)
+    return opened.story if opened else None
 
 
-async def _ask(house: House, question: Question, granted: Tier | None) -> Follow | None:
+async def _ask(house: House, question: Question, granted: Tier | None) -> Opened | None:
     asked = Asked(
         number=question.number,
         email=question.email,
@@ -96,8 +114,8 @@ async def _ask(house: House, question: Question, granted: Tier | None) -> Follow
         couriers=house.carriers,
         granted=granted,
     )
-    follow = follow_order if question.kind is FollowKind.ORDER else follow_return
-    return await house.store.read(lambda tx: follow(tx, asked))
+    found = await house.store.read(lambda tx: find(tx, question.kind, asked))
+    return Opened(found, asked) if found else None
 
 
 def coarse(follow: Follow) -> Follow:

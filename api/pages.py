@@ -163,13 +163,13 @@ def following(house: House) -> Handler:
 
 async def _answer(house: House, kind: FollowKind, request: web.Request) -> web.Response:
     question = _question(kind, await read_bytes(request, FORM, FORM_CAP))
-    follow = None
+    opened = None
     if question.number:
-        follow = await look_up(house, question, network(request, house.proxies), request.app[METER], request.app[KEPT])
-    if follow is None:
+        opened = await look_up(house, question, network(request, house.proxies), request.app[METER], request.app[KEPT])
+    if opened is None:
         return _form(request, kind, 404, "form.refused", number=question.number)
-    response = await told(request, house, follow)
-    remember(response, request, house, granted_by(follow))
+    response = await told(request, house, opened.story)
+    remember(response, request, house, granted_by(opened.story))
     return response
 
 

@@ -122,7 +122,7 @@ class WorkLoop:
         await self._parts.store.write(unit)
 
 
-def house_of(parts: Parts, loop: WorkLoop | None) -> House:
+def house_of(parts: Parts, loop: WorkLoop | None, leaving: Callable[[], bool] = bool) -> House:
     """What the doors stand on."""
     return House(
         store=parts.store,
@@ -136,6 +136,7 @@ def house_of(parts: Parts, loop: WorkLoop | None) -> House:
         schema=lambda: check(parts.settings.database),
         wake=lambda: parts.news.tell((READ,)),
         alive=loop.alive if loop else dict,
+        leaving=leaving,
         proxies=parts.settings.proxies,
         desk_header=parts.settings.desk_header,
         security_contact=parts.settings.security_contact,
@@ -145,6 +146,7 @@ def house_of(parts: Parts, loop: WorkLoop | None) -> House:
         mail_from=parts.settings.mail_from if parts.settings.postbox else "",
         news=parts.news,
         failures=parts.failures,
+        documents=parts.documents,
         teller=parts.teller,
         allowed=read_allowed(parts.settings.allow_private),
     )
@@ -170,8 +172,8 @@ async def serve(settings: Settings, role: str) -> None:
         if settings.database.startswith(SQLITE):  # we alone write: whoever was at work died with us
             for free in (forget_running, free_payloads, free_parcels):
                 await parts.store.write(free)
-        loop = WorkLoop(parts) if role != "web" else None
-        await _open_doors(stack, parts, loop, role)
+        loop, leaving = WorkLoop(parts) if role != "web" else None, asyncio.Event()
+        await _open_doors(stack, parts, loop, role, leaving.is_set)
         if role == "serve":
             server = await listen(socket_of(settings), parts)
             stack.callback(server.close)
@@ -185,6 +187,9 @@ async def serve(settings: Settings, role: str) -> None:
             for line in await rehearsal.play(parts, street):
                 say_line(line)
         await _until_signalled()
+        leaving.set()
+        if role != "work":
+            await asyncio.sleep(settings.drain)
         say_line("stopping: finishing what is under way")
         if rehearsal:
             await rehearsal.remember(street)
@@ -206,9 +211,11 @@ def say_line(line: str) -> None:
     print(line, flush=True)
 
 
-async def _open_doors(stack: AsyncExitStack, parts: Parts, loop: WorkLoop | None, role: str) -> None:
+async def _open_doors(
+    stack: AsyncExitStack, parts: Parts, loop: WorkLoop | None, role: str, leaving: Callable[[], bool] = bool
+) -> None:
     """The doors, unless we only work; and the figures on a port of their own, where one is set."""
-    house, app = house_of(parts, loop), None
+    house, app = house_of(parts, loop, leaving), None
     if role != "work":
         app = build(house)
         await _open(stack, parts, app, parts.settings.port)

@@ -8,6 +8,7 @@ from functools import partial
 
 from cli.settings import Settings
 from fleet.budgets import Budget, Rate, Spending
+from fleet.documents import Documents
 from fleet.failures import Failures
 from fleet.news import News, understood, written
 from store.engine import SQLITE
@@ -24,6 +25,7 @@ class Sharing:
     budgets: Mapping[str, Spending]
     failures: Failures = field(default_factory=Failures)
     tokens: object | None = None
+    documents: Documents = field(default_factory=Documents)
 
 
 @asynccontextmanager
@@ -33,13 +35,16 @@ async def open_sharing(
     env: Mapping[str, str],
     rates: Mapping[str, Mapping[str, Rate]],
     processes: Callable[[], int],
+    edition: bytes,
 ) -> AsyncIterator[Sharing]:
     """Open it; a Redis that is away is no reason not to start."""
     if not settings.redis_url:
         alone = settings.database.startswith(SQLITE)
-        yield Sharing(News(alone=alone), {name: Budget(found) for name, found in rates.items()})
+        budgets_here = {name: Budget(found) for name, found in rates.items()}
+        yield Sharing(News(alone=alone), budgets_here, documents=Documents(edition))
         return
     from fleet.shared_budgets import SharedBudget
+    from fleet.shared_documents import SharedDocuments
     from fleet.tokens import TokenShelf, credential_of
     from fleet.wire import open_wire
 
@@ -73,4 +78,5 @@ async def open_sharing(
                 processes,
                 partial(pass_hold, name),
             )
-        yield Sharing(news, budgets, failures, TokenShelf(wire, sealer.seal, sealer.open))
+        documents = SharedDocuments(edition, wire, sealer.seal, sealer.open)
+        yield Sharing(news, budgets, failures, TokenShelf(wire, sealer.seal, sealer.open), documents)

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from api.follow import told
 from api.words import say
 from cli.wiring import Parts
-from tracker.follow import Arg, Follow, Message, Tier, narrated
-from tracker.lookup import Asked, follow_order, follow_return
+from tracker.follow import Arg, Follow, FollowKind, Message, Tier, narrated
+from tracker.lookup import Asked, find, tell
 
 ENGLISH = "en"
 
@@ -32,13 +32,13 @@ async def story_call(parts: Parts, call: Mapping[str, Any]) -> dict[str, Any]:
         couriers=parts.carriers,
         granted=Tier.FULL,
     )
-    follow = follow_order if what == "story.order" else follow_return
-    found = await parts.store.read(lambda tx: follow(tx, asked))
+    kind = FollowKind(what.removeprefix("story."))
+    found = await parts.store.read(lambda tx: find(tx, kind, asked))
     if found is None:
-        kind = what.removeprefix("story.")
         return {"error": f"no {kind} {number} (where several shops have one, say which with --merchant)"}
-    zone = parts.shelf[found.merchant][-1].zone
-    return told(found, ENGLISH).model_dump(mode="json") | {"lines": story_lines(found, zone)}
+    follow = tell(found, asked)
+    zone = parts.shelf[follow.merchant][-1].zone
+    return told(follow, ENGLISH).model_dump(mode="json") | {"lines": story_lines(follow, zone)}
 
 
 def story_lines(follow: Follow, zone: ZoneInfo) -> list[str]:

@@ -1,12 +1,13 @@
 """Where everything meets: the only file that knows all rooms. Opens what the settings name and joins it."""
 
+import hashlib
 import importlib
 import logging
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,7 @@ from cli.sharing import open_sharing
 from cli.tracing import Traces, open_traces
 from fleet.budgets import Budget, Rate, Spending
 from fleet.clocks import Clock, real_now
+from fleet.documents import Documents
 from fleet.failures import Failures
 from fleet.news import News
 from merchants.terms import Terms, load_all
@@ -125,6 +127,7 @@ class Parts:
     budgets: Mapping[str, Spending] = field(default_factory=dict)
     teller: Teller = field(default_factory=lambda: Teller({}))
     traces: Traces | None = None
+    documents: Documents = field(default_factory=Documents)
 
     @property
     def identifier(self) -> Identifier:
@@ -264,6 +267,11 @@ async def _same_key(store: Store, sealer: Sealer) -> None:
         raise Misconfigured("HOMEWARD_KEY: this database was begun with another key; every machine needs that one")
 
 
+def edition(shelf: Mapping[str, Sequence[Terms]]) -> bytes:
+    """What decides every document besides what it tells of: this program and the shops' terms."""
+    return hashlib.blake2b(f"{version('homeward')} {shelf!r}".encode(), digest_size=16).digest()
+
+
 @asynccontextmanager
 async def open_parts(settings: Settings, env: Mapping[str, str], role: str = "command") -> AsyncIterator[Parts]:
     """The installation that the settings name, migrated and open; closed in order at the end."""
@@ -285,7 +293,7 @@ async def open_parts(settings: Settings, env: Mapping[str, str], role: str = "co
         mustered = await stack.enter_async_context(muster(store, role, settings.database))
         rates = {name: budget.rates for name, budget in read_budgets(settings.budget, names).items()}
         sharing = await stack.enter_async_context(
-            open_sharing(settings, sealer, env, rates, lambda: mustered.processes)
+            open_sharing(settings, sealer, env, rates, lambda: mustered.processes, edition(shelf))
         )
         store.changed = sharing.news.tell
         budgets, traces = sharing.budgets, open_traces(env)
@@ -300,6 +308,7 @@ async def open_parts(settings: Settings, env: Mapping[str, str], role: str = "co
         notices = outbound.client(allowed=read_allowed(settings.allow_private))
         stack.push_async_callback(notices.aclose)
         ledger = Ledger(store, carriers, shelf)
+        journal = Journal(settings.data / "purchases.journal", sealer)
         yield Parts(
             settings=settings,
             clock=clock,
@@ -316,9 +325,9 @@ async def open_parts(settings: Settings, env: Mapping[str, str], role: str = "co
                 carriers,
                 clock,
                 limits=Limits.parse(settings.spend),
-                free=lambda: shutil.disk_usage(settings.data).free,
+                free=journal.room,
                 pace=Pace(factor=settings.pace),
-                note=Journal(settings.data / "purchases.journal", sealer).note,
+                note=journal.note,
             ),
             notices=notices,
             muster=mustered,
@@ -327,4 +336,5 @@ async def open_parts(settings: Settings, env: Mapping[str, str], role: str = "co
             budgets=budgets,
             teller=teller,
             traces=traces,
+            documents=sharing.documents,
         )

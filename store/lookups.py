@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, literal_column, select
 
 from store.schema import dispatches, order_parcels, orders, parcels, return_orders, returns
 from store.statement import statement
@@ -25,6 +25,19 @@ _ORDER_PARCELS = statement(
 _PARCEL = statement(select(parcels).where(parcels.c.id == bindparam("id")))
 
 
+# From one row that is always there: a number that nobody has gives a row too, all NULL, and takes as long as one that
+# somebody has.  # source: design/faults-and-security.md (e), rule 3: the same work done
+_ONE = select(literal_column("1").label("one")).subquery()
+_ORDERS_OR_NOBODY = statement(
+    select(orders)
+    .select_from(_ONE.outerjoin(orders, orders.c.number == bindparam("number")))
+    .order_by(orders.c.id)
+    .limit(20)
+)
+_RETURN_OR_NOBODY = statement(
+    select(returns).select_from(_ONE.outerjoin(returns, returns.c.number == bindparam("number")))
+)
+
 _LEFT_FOR = statement(
     select(parcels)
     .join(dispatches, dispatches.c.parcel_id == parcels.c.id)
@@ -41,6 +54,18 @@ async def left_for(tx: Tx, return_id: int) -> Sequence[Row]:
 async def orders_named(tx: Tx, number: str) -> Sequence[Row]:
     """Every shop's order of this number."""
     return await tx.all(_ORDERS_NAMED, number=number)
+
+
+async def orders_or_nobody(tx: Tx, number: str) -> Sequence[Row]:
+    """Every shop's order of this number; where there is none, one row without an id, at the same cost."""
+    return await tx.all(_ORDERS_OR_NOBODY, number=number)
+
+
+async def return_or_nobody(tx: Tx, number: str) -> Row:
+    """The return of this number; where there is none, a row without an id, at the same cost."""
+    row = await tx.one(_RETURN_OR_NOBODY, number=number)
+    assert row is not None  # the statement always gives one
+    return row
 
 
 async def return_named(tx: Tx, number: str) -> Row | None:

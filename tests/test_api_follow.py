@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 
 from api.client import network
+from api.kept import KEPT
 from api.lookups import coarse
 from api.words import FOLDER, catalogues, choose, read_catalogue, render
+from fleet.clocks import text, to_us
+from fleet.documents import Documents
 from fleet.failures import Failures, Limits, network_of
 from merchants.terms import shipped
 from store.engine import Store
+from store.parcels import reschedule_all
 from street.town import Town
 from tests.doors import CANARIES, MONDAY, Doors, make_house, on_the_street, open_doors
 from tracker.follow import SENTENCES, AttemptStory, EventStory, Follow, FollowKind, Message, ParcelStory, Tier
@@ -59,6 +63,48 @@ async def test_the_number_alone_shows_status_and_dates(doors: Doors, street: tup
     number = next(iter(street[0].parcels))
     destination = street[0].parcels[number].destination
     assert not [secret for secret in (number, "Amsterdam", destination.city, "ups.com") if secret in text]
+
+
+async def test_a_parcel_shipped_before_it_was_scanned(doors: Doors) -> None:
+    """A shop that says so days late is not shown to have shipped after the carrier had the parcel."""
+    _, told = await ask(doors, order_number="B-1001", **EMAIL)
+    shipped = next(step["at"] for step in told["steps"] if step["key"] == "shipped")
+    assert shipped[:10] == "2026-03-03"
+
+
+async def test_a_story_made_before_is_told_again_until_anything_changes(
+    store: Store, street: tuple[Town, dict[str, Any]]
+) -> None:
+    """Nothing is made twice from the same rows, language and proof; a scan, a tier or a language makes another."""
+
+    class Counting(Documents):
+        made_here = 0
+
+        async def _share(self, name: bytes, document: bytes) -> bytes:
+            self.made_here += 1
+            return document
+
+    documents = Counting()
+    house = replace(make_house(store, street[1], FRIDAY), documents=documents)
+    async with open_doors(house) as doors:
+        doors.client.app[KEPT]._longest = timedelta()  # type: ignore[union-attr]
+        await doors.put_order()
+        number = street[0].create("ups", "three_attempts_home", starts_at=MONDAY).number
+        status, first = await ask(doors, order_number="B-1001", **EMAIL)
+        for _ in range(3):
+            assert (status, first) == await ask(doors, order_number="B-1001", **EMAIL)
+        assert (status, documents.made_here) == (200, 1)
+        await ask(doors, order_number="B-1001")
+        await ask(doors, {"Accept-Language": "it"}, order_number="B-1001", **EMAIL)
+        assert documents.made_here == 3
+        await doors.ship("B-1001", number)
+        _, moved = await ask(doors, order_number="B-1001", **EMAIL)
+        assert documents.made_here == 4 and moved["state"] != first["state"]
+        soon = to_us(FRIDAY + timedelta(hours=1))
+        await store.write(lambda tx: reschedule_all(tx, [{"of": 1, "to_review": None, "to_next_poll": soon,
+                                                          "to_stale": None}]))  # fmt: skip
+        _, later = await ask(doors, order_number="B-1001", **EMAIL)
+        assert later["next_check_at"] == text(FRIDAY + timedelta(hours=1))
 
 
 @pytest.mark.parametrize(

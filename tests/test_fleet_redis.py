@@ -17,6 +17,7 @@ from fleet.budgets import Rate
 from fleet.failures import Failures, Limits
 from fleet.news import News, understood, written
 from fleet.shared_budgets import SharedBudget
+from fleet.shared_documents import SharedDocuments
 from fleet.tokens import TokenShelf
 from fleet.wire import FAILURES, Lost, Wire, open_wire
 from proof.servers import RedisServer, redis_server
@@ -154,6 +155,35 @@ async def test_without_redis_each_takes_its_share(server: RedisServer) -> None:
         assert 3 * 3600 - 60 < (busy.value.retry_after or 0) <= 3 * 3600 + 1
 
 
+@pytest.mark.parametrize(
+    "order", [("REPLICAOF", "127.0.0.1", "1"), ("CONFIG", "SET", "maxmemory", "1")], ids=["a replica", "full"]
+)
+async def test_a_redis_that_takes_no_writes_is_one_that_is_away(server: RedisServer, order: tuple[str, ...]) -> None:
+    """A replica after a failover (READONLY), or full (OOM): shares and own tokens, until it is itself again."""
+
+    async def fetch() -> tuple[str, float]:
+        return "mine", 60.0
+
+    async with wires(server, 2) as lines:
+        await lines[0].call(lambda redis: redis.execute_command(*order))
+        budgets = [SharedBudget({"*": Rate(20, 1)}, line, "ups", lambda: 2) for line in lines]
+        made = await asyncio.gather(*(granted(budget, 1.5) for budget in budgets))
+        assert all(0 < each <= 10 * 1.7 for each in made)
+        assert (await TokenShelf(lines[0], _same, _same).get("ups", "", fetch))[0] == "mine"
+        back = ("REPLICAOF", "NO", "ONE") if order[0] == "REPLICAOF" else ("CONFIG", "SET", "maxmemory", "0")
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(Lost):
+                    await lines[1].call(lambda redis: redis.execute_command(*back))
+                    break
+                await asyncio.sleep(0.1)
+        async with asyncio.timeout(20):
+            while not lines[0].is_up:
+                with contextlib.suppress(Busy):
+                    await budgets[0].take("tracking")
+                await asyncio.sleep(0.1)
+
+
 async def test_a_carriers_pause_holds_everybody(server: RedisServer) -> None:
     """One process is asked for quiet: the other one is quiet too."""
     budgets: list[SharedBudget] = []
@@ -266,3 +296,39 @@ async def test_guessing_at_many_doors_is_counted_as_one(server: RedisServer) -> 
         await until(lambda: not there.allowed("order:B-1", "192.0.2.7", weak=False))
         assert there.allowed("order:B-2", "192.0.2.7", weak=False)
         assert not any(b"B-1" in each or b"192.0.2.7" in each for each in told)
+
+
+# ----------------------------------------------------------------------------------------------------------- documents
+
+
+async def test_what_one_process_made_another_finds(server: RedisServer) -> None:
+    """Sealed in Redis; another edition and another key make their own."""
+    sealer, made = Sealer(b"k" * 32), []
+
+    def make() -> bytes:
+        made.append(1)
+        return b"the whole story"
+
+    async with wires(server, 4) as found:
+        keys = (sealer, sealer, Sealer(b"x" * 32))
+        shelves = [SharedDocuments(b"1", wire, each.seal, each.open) for wire, each in zip(found, keys, strict=False)]
+        for shelf in shelves[:2] * 2:
+            assert await shelf.made("follow", b"rows", make=make) == b"the whole story"
+        assert len(made) == 1
+        await shelves[1].made("follow", b"other rows", make=make)
+        assert len(made) == 2
+        kept = [await found[0].call(lambda redis, key=key: redis.get(key))  # type: ignore[misc]
+                for key in await found[0].call(lambda redis: redis.keys("*document*"))]  # fmt: skip
+        assert len(kept) == 2 and not any(b"story" in each for each in kept)
+        await shelves[2].made("follow", b"rows", make=make)
+        await SharedDocuments(b"2", found[3], sealer.seal, sealer.open).made("follow", b"rows", make=make)
+        assert len(made) == 4
+
+
+async def test_without_redis_each_makes_its_own(server: RedisServer) -> None:
+    """A Redis that is gone costs nobody an answer."""
+    sealer = Sealer(b"k" * 32)
+    async with wires(server, 1) as (wire,):
+        server.stop()
+        documents = SharedDocuments(b"1", wire, sealer.seal, sealer.open)
+        assert await documents.made("follow", make=lambda: b"told") == b"told"

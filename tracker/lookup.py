@@ -3,6 +3,7 @@
 It changes nothing. Wrong proof and unknown number are both None; how that is answered is the door's business.
 """
 
+import hashlib
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +14,12 @@ from typing import Any, Protocol
 import msgspec
 
 from carriers.contract import Money
-from fleet.clocks import from_us
+from fleet.clocks import from_us, to_us
 from merchants.arrivals import checking_days
 from merchants.calendars import business_days_between, delivery_day_after, local_day
 from merchants.terms import Terms, terms_on
 from store.engine import Row, Tx
-from store.lookups import left_for, orders_named, orders_of_return, parcel_row, parcels_on_order, return_named
+from store.lookups import left_for, orders_of_return, orders_or_nobody, parcel_row, parcels_on_order, return_or_nobody
 from store.sealing import Sealer
 from store.settings import get_setting
 from tracker.follow import (
@@ -86,12 +87,43 @@ class Asked:
             return Tier.FULL if any(proved) else None
         return Tier.COARSE if terms.lookup.number_alone else None
 
+    def refuse(self) -> None:
+        """A number that nobody has costs what a wrong proof costs."""
+        if self.granted is None:
+            self.tier([_NOBODY], self.terms(next(iter(self.shelf)), to_us(self.now)))
 
-async def follow_order(tx: Tx, asked: Asked) -> Follow | None:
-    """One order's story, or None."""
-    rows = await orders_named(tx, asked.number)
-    if not rows and asked.granted is None:
-        asked.proves(_NOBODY)  # an unknown number costs what a wrong proof costs
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was read of an order or a return, and how much of it may be told.
+
+    `parcels` are an order's, or the one that a return travels in; `left` those that left the warehouse for a return.
+    """
+
+    kind: FollowKind
+    row: Row
+    tier: Tier
+    parcels: Sequence[Row]
+    left: Sequence[Row]
+    silent: frozenset[str]
+
+    def digest(self) -> bytes:
+        """Of all that was read: another one when any of it changed."""
+        rows: list[Any] = [self.row, *self.parcels, *self.left]  # whatever row a driver gives can be listed
+        read = [self.kind, self.tier, [tuple(row) for row in rows], sorted(self.silent)]
+        return hashlib.blake2b(msgspec.msgpack.encode(read), digest_size=16).digest()
+
+
+async def find(tx: Tx, kind: FollowKind, asked: Asked) -> Found | None:
+    """The order or return that was asked for, or None."""
+    return await (_find_order if kind is FollowKind.ORDER else _find_return)(tx, asked)
+
+
+async def _find_order(tx: Tx, asked: Asked) -> Found | None:
+    rows = await orders_or_nobody(tx, asked.number)
+    if rows[0]["id"] is None:
+        asked.refuse()
+        return None
     shown = [
         (row, tier)
         for row in rows
@@ -102,9 +134,34 @@ async def follow_order(tx: Tx, asked: Asked) -> Follow | None:
         return None
     row, tier = shown[0]
     parcels = await parcels_on_order(tx, row["id"])
+    return Found(FollowKind.ORDER, row, tier, parcels, (), await _silent(tx, parcels))
+
+
+async def _find_return(tx: Tx, asked: Asked) -> Found | None:
+    """The proof is that of any order on it."""
+    row = await return_or_nobody(tx, asked.number)
+    if row["id"] is None or (asked.merchant and row["merchant"] != asked.merchant):
+        if asked.granted is None:
+            await orders_of_return(tx, 0)
+        asked.refuse()
+        return None
+    tier = asked.tier(await orders_of_return(tx, row["id"]), asked.terms(row["merchant"], row["created_us"]))
+    if tier is None:
+        return None
+    parcel = await parcel_row(tx, row["parcel_id"]) if row["parcel_id"] is not None else None
+    parcels, left = [parcel] if parcel else [], await left_for(tx, row["id"])
+    return Found(FollowKind.RETURN, row, tier, parcels, left, await _silent(tx, [*parcels, *left]))
+
+
+def tell(found: Found, asked: Asked) -> Follow:
+    """Its story."""
+    return (_tell_order if found.kind is FollowKind.ORDER else _tell_return)(found, asked)
+
+
+def _tell_order(found: Found, asked: Asked) -> Follow:
+    row, tier, parcels = found.row, found.tier, found.parcels
     promise = facts_of(row).promise
-    silent = await _silent(tx, parcels)
-    stories = tuple(_story(parcel, asked, tier, promise, row["shipped_us"], silent) for parcel in parcels)
+    stories = tuple(_story(parcel, asked, tier, promise, row["shipped_us"], found.silent) for parcel in parcels)
     state = _order_state(row, parcels)
     return Follow(
         FollowKind.ORDER,
@@ -124,27 +181,15 @@ async def follow_order(tx: Tx, asked: Asked) -> Follow | None:
     )
 
 
-async def follow_return(tx: Tx, asked: Asked) -> Follow | None:
-    """One return's story, or None. The proof is that of any order on it."""
-    row = await return_named(tx, asked.number)
-    if row is None or (asked.merchant and row["merchant"] != asked.merchant):
-        if asked.granted is None:  # an unknown number costs what a wrong proof costs
-            await orders_of_return(tx, 0)
-            asked.proves(_NOBODY)
-        return None
-    terms = asked.terms(row["merchant"], row["created_us"])
-    tier = asked.tier(await orders_of_return(tx, row["id"]), terms)
-    if tier is None:
-        return None
-    parcel = await parcel_row(tx, row["parcel_id"]) if row["parcel_id"] is not None else None
-    left = await left_for(tx, row["id"])
-    silent = await _silent(tx, [parcel, *left] if parcel else left)
-    stories = (_story(parcel, asked, tier, None, None, silent),) if parcel else ()
+def _tell_return(found: Found, asked: Asked) -> Follow:
+    row, tier, left = found.row, found.tier, found.left
+    terms, parcel = asked.terms(row["merchant"], row["created_us"]), next(iter(found.parcels), None)
+    stories = tuple(_story(each, asked, tier, None, None, found.silent) for each in found.parcels)
     if stories and row["state"] in ("received", "checking"):
         checking = Message("story.return_checking", {"count": terms.after_arrival.max_business_days})
         stories = (replace(stories[0], sentences=(*stories[0].sentences, checking)),)
     # what was not accepted, or the replacement, is on its way to the customer
-    stories = (*stories, *(_story(each, asked, tier, None, None, silent) for each in left))
+    stories = (*stories, *(_story(each, asked, tier, None, None, found.silent) for each in left))
     return Follow(
         FollowKind.RETURN,
         row["number"],
@@ -155,10 +200,10 @@ async def follow_return(tx: Tx, asked: Asked) -> Follow | None:
         stories,
         _return_next(row, parcel, terms, tier),
         _return_can_do(row, parcel, asked),
-        checked_at=_newest([parcel] if parcel else [], "checked_us"),
-        next_check_at=_soonest([parcel, *left] if parcel else left),
-        stale=any(is_stale(each, asked.now) for each in ([parcel, *left] if parcel else left)),
-        fresh_as_of=_newest([parcel] if parcel else [], "moved_us"),
+        checked_at=_newest(found.parcels, "checked_us"),
+        next_check_at=_soonest([*found.parcels, *left]),
+        stale=any(is_stale(each, asked.now) for each in (*found.parcels, *left)),
+        fresh_as_of=_newest(found.parcels, "moved_us"),
         estimate=stories[0].estimate if stories else None,
     )
 
@@ -409,7 +454,9 @@ def _order_steps(row: Row, parcel: Row | None) -> tuple[Step, ...]:
         names = ("placed", "being_prepared", "shipped", "out_for_delivery", "delivered")
         return _line(names, 1, False, {"placed": placed})
     view, status = _view(parcel), Status(parcel["status"])
-    times = {"placed": placed, "shipped": shipped}
+    # a shop may say late that it shipped; the carrier's scan of it was no later than the shipping
+    left = [at for at in (shipped, _instant(view.get("accepted_at"))) if at is not None]
+    times = {"placed": placed, "shipped": min(left, default=None)}
     if parcel["leg"] == Leg.BACK:
         home = status is Status.DELIVERED
         times["back_at_warehouse"] = _instant(view["returned_at"])
