@@ -4,17 +4,15 @@ It saves the reading and the rendering when many ask the same (a shop that polls
 be wrong about what is in the database. Where a store cannot say whether it changed (PostgreSQL), nothing is kept.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from aiohttp import web
 from cachetools import LRUCache
 
 from fleet.clocks import Clock
 from store.engine import Store
-
-T = TypeVar("T")
 
 LONGEST = timedelta(seconds=1)
 """No longer than this, in the story's time: what time it is decides some answers too."""
@@ -42,16 +40,6 @@ class Kept:
     def keep(self, name: Hashable, answer: Any, since: int | None) -> None:
         if since is not None:
             self._answers[name] = (since, self._clock.now(), answer)
-
-    def made_from(self, source: object, use: Hashable, make: Callable[[], T]) -> T:
-        """What is rendered from something kept itself: once, for as long as `find` gives that very object."""
-        name, since = (id(source), use), self.since()
-        found = self.find(name)
-        if found is not None and found[0] is source:
-            return cast(T, found[1])
-        made = make()
-        self.keep(name, (source, made), since)
-        return made
 
 
 KEPT = web.AppKey("kept", Kept)

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api.house import House
-from api.lookups import look_again
+from api.lookups import Opened, look_again
 from api.problems import Problem
 from api.route import Answer, Call, Nothing
 from api.sessions import Grant
@@ -18,7 +18,7 @@ from store.engine import Row, Tx
 from store.links import add_link, find_link, journey_ended_us, revoke_link
 from store.lookups import return_named
 from store.orders import find_order
-from tracker.follow import Follow, FollowKind, Tier
+from tracker.follow import FollowKind, Tier
 
 AFTER_THE_END = timedelta(days=30)
 """So long a link works after the journey ended.  # source: design/faults-and-security.md (e), rule 1"""
@@ -108,8 +108,8 @@ async def grant_of(house: House, hash: str) -> Grant | None:
     return await house.store.read(unit)
 
 
-async def story_of(house: House, grant: Grant) -> Follow | None:
-    """The story that a grant opens now; None when its link is over, or the order is gone."""
+async def opened_by(house: House, grant: Grant) -> Opened | None:
+    """What a grant opens now; None when its link is over, or the order is gone."""
     if grant.link and await grant_of(house, grant.link) is None:
         return None
     return await look_again(house, grant)

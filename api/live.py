@@ -8,7 +8,7 @@ from aiohttp import web
 
 from api.follow import told
 from api.house import House
-from api.links import story_of
+from api.links import opened_by
 from api.manners import ALWAYS, Handler
 from api.sessions import Grant, recall
 from api.words import FALLBACK
@@ -72,10 +72,10 @@ async def _stream(house: House, request: web.Request, grant: Grant) -> web.Strea
     try:
         while time.monotonic() < ends and not request.app[CLOSING].is_set():
             with house.news.waiting(await house.store.read(lambda tx: subjects_of(tx, grant))) as changed:
-                follow = await story_of(house, grant)
-                if follow is None:
+                opened = await opened_by(house, grant)
+                if opened is None:
                     break
-                if (now := version_of(follow)) != version:
+                if (now := version_of(opened.story)) != version:
                     version, spoke = now, time.monotonic()
                     await response.write(f"event: story\ndata: {version}\n\n".encode())
                 elif time.monotonic() - spoke > STILL_HERE - SETTLING:

@@ -96,10 +96,9 @@ async def _alarm(house: House, meter: Meter) -> None:
     )
 
 
-async def look_again(house: House, grant: Grant) -> Follow | None:
-    """The story that was opened before, as it is now. Nothing is guessed here, so nothing is counted or locked."""
-    opened = await _ask(house, Question(grant.kind, grant.number, merchant=grant.merchant), grant.tier)
-    return opened.story if opened else None
+async def look_again(house: House, grant: Grant) -> Opened | None:
+    """What was opened before, as it is now. Nothing is guessed here, so nothing is counted or locked."""
+    return await _ask(house, Question(grant.kind, grant.number, merchant=grant.merchant), grant.tier)
 
 
 async def _ask(house: House, question: Question, granted: Tier | None) -> Opened | None:

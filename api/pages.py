@@ -14,10 +14,10 @@ from api.bodies import read_bytes
 from api.client import network
 from api.house import House
 from api.kept import KEPT
-from api.links import open_link, story_of
+from api.links import open_link, opened_by
 from api.live import version_of
 from api.look import Looks, ShopLook
-from api.lookups import Question, look_up
+from api.lookups import Opened, Question, look_up
 from api.manners import METER, REQUEST_ID, Handler, crashed
 from api.problems import Problem
 from api.sessions import LANGUAGE, forget, granted_by, recall, remember, speak
@@ -137,12 +137,12 @@ def again(house: House, kind: FollowKind) -> Handler:
 
     async def show(request: web.Request) -> web.Response:
         grant = recall(request, house, kind)
-        follow = await story_of(house, grant) if grant else None
-        if follow is None:
+        opened = await opened_by(house, grant) if grant else None
+        if opened is None:
             response = _form(request, kind, 404, "form.session")
             forget(response, kind)
             return response
-        return _spoken(house, request, await told(request, house, follow))
+        return _spoken(house, request, await told(request, house, opened))
 
     return show
 
@@ -168,13 +168,14 @@ async def _answer(house: House, kind: FollowKind, request: web.Request) -> web.R
         opened = await look_up(house, question, network(request, house.proxies), request.app[METER], request.app[KEPT])
     if opened is None:
         return _form(request, kind, 404, "form.refused", number=question.number)
-    response = await told(request, house, opened.story)
+    response = await told(request, house, opened)
     remember(response, request, house, granted_by(opened.story))
     return response
 
 
-async def told(request: web.Request, house: House, follow: Follow) -> web.Response:
+async def told(request: web.Request, house: House, opened: Opened) -> web.Response:
     """The story as a page."""
+    follow = opened.story
     locale, look = locale_of(request), request.app[LOOKS].of(follow.merchant)
     papers = papers_of(house, follow)
     places = await places_near(house.till, follow.number) if papers else ()
@@ -192,7 +193,7 @@ async def told(request: web.Request, house: House, follow: Follow) -> web.Respon
         )
         return text.encode()
 
-    return page(request.app[KEPT].made_from(follow, ("page", locale, places), render), locale)
+    return page(await house.documents.made("page", locale, repr((look, places)), opened.digest(), make=render), locale)
 
 
 def papers_of(house: House, follow: Follow) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from api import tokens
 from api.house import House
-from api.links import story_of
+from api.links import opened_by
 from api.manners import Handler
 from api.pages import LOOKS, html, locale_of, papers_of, sorry
 from api.sessions import recall
@@ -135,8 +135,8 @@ def _in(locale: str, key: str, **arguments: Any) -> str:
 async def _return_with(house: House, request: web.Request, paper: str) -> Follow | None:
     """The return that this browser opened, if this paper belongs to it now."""
     grant = recall(request, house, FollowKind.RETURN)
-    follow = await story_of(house, grant) if grant else None
-    return follow if follow and paper in papers_of(house, follow) else None
+    opened = await opened_by(house, grant) if grant else None
+    return opened.story if opened and paper in papers_of(house, opened.story) else None
 
 
 def _page(request: web.Request, follow: Follow, template: str, **context: Any) -> web.Response:
