@@ -59,7 +59,7 @@ async def open_sharing(
             case ("failed", [str(number), str(network)]):
                 failures.heard(number, network)
             case ("hold", [str(name), str(api), float() | int() as seconds]) if name in budgets:
-                budgets[name].heard_hold(api, seconds)
+                budgets[name].quiet.hold(api, seconds)
 
     async with open_wire(settings.redis_url, f"homeward:{sealer.mark('redis')[:12]}", CHANNEL, hear) as wire:
         channel = wire.key(CHANNEL)

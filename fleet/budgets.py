@@ -46,24 +46,43 @@ class Spending(Protocol):
         """How many calls could be made right now, at most `most`."""
 
 
+def rate_of(rates: Mapping[str, Rate], api: str) -> Rate | None:
+    """An API's rate: its own, before that the one named "*"; without either it is free."""
+    return rates.get(api) or rates.get("*")
+
+
+@dataclass(slots=True)
+class Quiet:
+    """The APIs that nobody calls for a while, because the carrier asked for quiet."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    _until: dict[str, float] = field(default_factory=dict)
+
+    def hold(self, api: str, seconds: float) -> None:
+        self._until[api] = max(self._until.get(api, 0.0), self.monotonic() + seconds)
+
+    def is_on(self, api: str) -> bool:
+        return self._until.get(api, 0.0) > self.monotonic()
+
+    def refuse(self, api: str) -> None:
+        """Raise Busy while it is on."""
+        pause = self._until.get(api, 0.0) - self.monotonic()
+        if pause > 0:
+            raise Busy(f"{api}: the carrier asked for quiet", retry_after=pause)
+
+
 @dataclass(slots=True)
 class Budget:
-    """One credential's budget: a bucket per API that fills steadily, and a pause where the carrier asked for quiet.
-
-    An API without a rate of its own uses the one named "*"; without that either, it is free.
-    """
+    """One credential's budget: a bucket per API that fills steadily, and a pause where the carrier asked for quiet."""
 
     rates: Mapping[str, Rate]
-    monotonic: Callable[[], float] = time.monotonic
+    quiet: Quiet = field(default_factory=Quiet)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)  # calls by API and outcome
     _buckets: dict[str, AsyncLimiter] = field(default_factory=dict)
-    _quiet_until: dict[str, float] = field(default_factory=dict)
 
     async def take(self, api: str) -> None:
         """Return when one call may be made. Raises Busy when the wait would be too long."""
-        pause = self._quiet_until.get(api, 0.0) - self.monotonic()
-        if pause > 0:
-            raise Busy(f"{api}: the carrier asked for quiet", retry_after=pause)
+        self.quiet.refuse(api)
         bucket = self._bucket(api)
         if bucket is None:
             return
@@ -73,7 +92,7 @@ class Budget:
 
     def hold(self, api: str, seconds: float) -> None:
         """Nobody calls this API for that long."""
-        self._quiet_until[api] = max(self._quiet_until.get(api, 0.0), self.monotonic() + seconds)
+        self.quiet.hold(api, seconds)
 
     def met(self, api: str, outcome: str) -> None:
         """A call was made, and this came of it."""
@@ -81,7 +100,7 @@ class Budget:
 
     def left(self, api: str, most: int) -> int:
         """How many calls could be made right now, at most `most`."""
-        if self._quiet_until.get(api, 0.0) > self.monotonic():
+        if self.quiet.is_on(api):
             return 0
         bucket = self._bucket(api)
         if bucket is None:
@@ -93,7 +112,7 @@ class Budget:
         return min(low, int(bucket.max_rate))
 
     def _bucket(self, api: str) -> AsyncLimiter | None:
-        rate = self.rates.get(api) or self.rates.get("*")
+        rate = rate_of(self.rates, api)
         if rate is None:
             return None
         return self._buckets.setdefault(api, AsyncLimiter(rate.calls, rate.seconds))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from carriers.contract import Busy
-from fleet.budgets import LONGEST_WAIT, Rate
+from fleet.budgets import LONGEST_WAIT, Quiet, Rate, rate_of
 from fleet.wire import Lost, Wire
 
 # One bucket as the instant (us) until which it is spoken for: each call speaks for seconds/calls more, and as much as
@@ -47,18 +47,16 @@ class SharedBudget:
     processes: Callable[[], int] = lambda: 1
     tell: Callable[[str, float], None] = lambda api, seconds: None
     monotonic: Callable[[], float] = time.monotonic
+    quiet: Quiet = field(default_factory=Quiet)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _quiet_until: dict[str, float] = field(default_factory=dict)
     _left: dict[str, int] = field(default_factory=dict)
     _own: dict[str, float] = field(default_factory=dict)  # without Redis: when our own share allows the next call
     _lines: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def take(self, api: str) -> None:
         """Return when one call may be made. Raises Busy when the wait would be too long."""
-        pause = self._quiet_until.get(api, 0.0) - self.monotonic()
-        if pause > 0:
-            raise Busy(f"{api}: the carrier asked for quiet", retry_after=pause)
-        rate = self.rates.get(api) or self.rates.get("*")
+        self.quiet.refuse(api)
+        rate = rate_of(self.rates, api)
         if rate is None:
             return
         began = self.monotonic()
@@ -70,12 +68,8 @@ class SharedBudget:
 
     def hold(self, api: str, seconds: float) -> None:
         """Nobody calls this API for that long."""
-        self.heard_hold(api, seconds)
+        self.quiet.hold(api, seconds)
         self.tell(api, seconds)
-
-    def heard_hold(self, api: str, seconds: float) -> None:
-        """The carrier asked for quiet: us, or another process."""
-        self._quiet_until[api] = max(self._quiet_until.get(api, 0.0), self.monotonic() + seconds)
 
     def met(self, api: str, outcome: str) -> None:
         """A call was made, and this came of it."""
@@ -83,8 +77,8 @@ class SharedBudget:
 
     def left(self, api: str, most: int) -> int:
         """How many calls could be made right now, as Redis last said."""
-        rate = self.rates.get(api) or self.rates.get("*")
-        if self._quiet_until.get(api, 0.0) > self.monotonic():
+        rate = rate_of(self.rates, api)
+        if self.quiet.is_on(api):
             return 0
         return most if rate is None else min(most, self._left.get(api, int(rate.calls)))
 

@@ -191,7 +191,7 @@ async def test_a_carriers_pause_holds_everybody(server: RedisServer) -> None:
     def hear(message: bytes) -> None:
         match understood(message, "nobody"):
             case ("hold", [str(api), float(seconds)]):
-                budgets[1].heard_hold(api, seconds)
+                budgets[1].quiet.hold(api, seconds)
 
     async with wires(server, 2, hear) as lines:
         tell = lambda api, s: lines[0].post("t:news", written("hold", [api, s], "one"))  # noqa: E731
