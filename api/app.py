@@ -74,6 +74,8 @@ def build_watch(house: House, beside: web.Application | None = None) -> web.Appl
 def _serve(app: web.Application, house: House, routes: Iterable[AnyRoute]) -> None:
     for route in routes:
         handler = served(house, route)
+        if route.straight:
+            handler = route.straight(house, handler)
         if route.method == "GET":
             app.router.add_get(route.path, handler)
         else:

@@ -3,8 +3,12 @@
 from datetime import UTC, datetime
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from api.bodies import read_bytes, refuse_deep
+from api.house import House
+from api.keys import NOBODY
+from api.manners import ALWAYS, CALLER, Handler
 from api.problems import Problem
 from api.route import Answer, Call, Nothing
 from api.shapes import Told, example
@@ -20,30 +24,50 @@ class TakenOut(Told):
     kept: bool = True
 
 
+_KEPT = TakenOut().model_dump_json().encode()
 FORM_LIMIT = 4 * 1024
 _REFUSALS = {401: "push_refused", 404: "carrier_unknown", 413: "body_too_large"}
 
 
 async def push(call: Call[Nothing, Nothing]) -> Answer:
     """POST /webhooks/{carrier}"""
-    house, name = call.house, call.path["carrier"]
+    await _take(call.house, call.path["carrier"], call.request)
+    return Answer(_KEPT)
+
+
+def straight(house: House, served: Handler) -> Handler:
+    """The same without a Call, for a push as carriers send it: making one costs more than keeping the push does."""
+    headers = CIMultiDict({**ALWAYS, "Content-Type": "application/json"})
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        name = request.match_info["carrier"]
+        if name not in house.carriers or request.query_string:
+            return await served(request)
+        request[CALLER] = NOBODY.name
+        await _take(house, name, request)
+        return web.Response(body=_KEPT, headers=headers)
+
+    return handle
+
+
+async def _take(house: House, name: str, request: web.Request) -> None:
+    """The bytes are kept; else raises Problem."""
     if name not in house.carriers:
         raise Problem("carrier_unknown")
-    body = await read_bytes(call.request, "application/json", house.carriers[name].abilities.push_limit)
+    body = await read_bytes(request, "application/json", house.carriers[name].abilities.push_limit)
     refuse_deep(body)
     status = await receive(
         house.store,
         house.ledger,
         house.carriers,
         name,
-        Push(_headers(call.request), body),
+        Push(_headers(request), body),
         now=house.clock.now(),
         real_now=datetime.now(UTC),
         wake=house.wake,
     )
     if status != 200:
         raise Problem(_REFUSALS[status])
-    return Answer(TakenOut())
 
 
 async def token(call: Call[Nothing, Nothing]) -> Answer:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from api.house import House
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 
 class Nothing(BaseModel):
     """A call without a body, or without query parameters."""
@@ -88,6 +90,7 @@ class Route(Generic[Q, B]):
     raw: bool = False  # the body is bytes for somebody else to read (a carrier's push): no model is checked
     takes: str = "application/json"
     description: str = ""
+    straight: Callable[[House, Handler], Handler] | None = None  # served past the making of a Call, where that costs
 
     @property
     def has_body(self) -> bool:

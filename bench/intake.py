@@ -26,7 +26,7 @@ from bench.loading import Requests, compared, paced, serve_forever, serving
 from bench.lookup import listen
 from bench.shop import environment, settings_of
 from cli.logs import configure
-from cli.serving import house_of
+from cli.serving import house_of, settle_down
 from cli.wiring import PUSH_SECRET, open_parts
 
 SENDERS = 32
@@ -101,7 +101,9 @@ def serve_house(pipe: Connection, folder: Path) -> None:
         settings = settings_of(folder)
         configure(settings.log)
         parts = await stack.enter_async_context(open_parts(settings, environment()))
-        return await listen(build(house_of(parts, None)))
+        port = await listen(build(house_of(parts, None)))
+        settle_down()
+        return port
 
     serve_forever(pipe, start)
 

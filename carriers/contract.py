@@ -133,7 +133,7 @@ class Place:
         return bool(self.city or self.postal_code)
 
     def __str__(self) -> str:
-        return ", ".join(part for part in (self.city, self.region, self.country) if part)
+        return ", ".join(filter(None, (self.city, self.region, self.country)))
 
     def is_same(self, other: "Place") -> bool:
         """The same town: by postal code when both state one (five characters of it), else by city, region, country."""
@@ -202,13 +202,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         Place and wording are not identity: push and poll differ in both. USPS instants differ in seconds between push
         and poll, so a minute-precise event is named by its minute.  # source: facts/usps.md 3.3, product.md section 2
         """
-        match self.precision:
-            case Precision.DAY:
-                when = self.day.isoformat()
-            case Precision.MINUTE:
-                when = f"{self.at.isoformat()[:16]}Z"
-            case Precision.SECOND:
-                when = f"{self.at.isoformat()[:19]}Z"
+        precision = self.precision
+        if precision is Precision.DAY:
+            when = self.day.isoformat()
+        else:
+            when = f"{self.at.isoformat()[: 16 if precision is Precision.MINUTE else 19]}Z"
         return f"{self.code or '~' + _plain(self.words).replace(' ', '-')}@{when}"
 
 

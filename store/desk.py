@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import and_, bindparam, exists, or_, select
+from sqlalchemy import ColumnElement, bindparam, exists, func, literal_column, or_, select
 
 from store.schema import outbox, parcel_links, parcels, payloads, returns
 from store.statement import statement
@@ -12,6 +12,7 @@ _AT_RISK = statement(
     select(parcels)
     .where(
         parcels.c.ended_us.is_(None),
+        parcels.c.id < bindparam("before"),
         parcels.c.leg == "out",
         or_(
             parcels.c.status == "attempt_failed",
@@ -23,13 +24,15 @@ _AT_RISK = statement(
     .order_by(parcels.c.id.desc())
     .limit(bindparam("limit"))
 )
+# in these words, because a partial index is only used where its own condition is asked for
+_HOME: ColumnElement[bool] = literal_column("(parcels.leg = 'back' OR parcels.status = 'undeliverable')")
 _CASES = statement(
     select(parcels)
     .where(
         parcels.c.purpose != "return",
         ~exists().where(parcel_links.c.further_id == parcels.c.id),  # another parcel's way home: that one is the case
         parcels.c.id < bindparam("before"),
-        or_(parcels.c.leg == "back", and_(parcels.c.leg == "out", parcels.c.status == "undeliverable")),
+        _HOME,
     )
     .order_by(parcels.c.id.desc())
     .limit(bindparam("limit"))
@@ -43,15 +46,14 @@ _WAITING = statement(
     .limit(bindparam("limit"))
 )
 _NEWEST_PAYLOAD = statement(
-    select(payloads.c.received_us)
-    .where(payloads.c.carrier == bindparam("carrier"), payloads.c.source == bindparam("source"))
-    .order_by(payloads.c.id.desc())
-    .limit(1)
+    select(func.max(payloads.c.received_us).label("received_us")).where(
+        payloads.c.carrier == bindparam("carrier"), payloads.c.source == bindparam("source")
+    )
 )
 _ATTEMPTS = statement(
     select(outbox.c.subject, outbox.c.at_us, outbox.c.data)
     .where(outbox.c.type == "parcel.attempt_failed", outbox.c.at_us >= bindparam("since_us"))
-    .order_by(outbox.c.id.desc())
+    .order_by(outbox.c.at_us.desc(), outbox.c.id.desc())
     .limit(bindparam("limit"))
 )
 
@@ -59,14 +61,14 @@ _ATTEMPTS = statement(
 _HOMECOMINGS = statement(
     select(outbox.c.data)
     .where(outbox.c.type == "return_to_warehouse.arrived", outbox.c.at_us >= bindparam("since_us"))
-    .order_by(outbox.c.id.desc())
+    .order_by(outbox.c.at_us.desc(), outbox.c.id.desc())
     .limit(bindparam("limit"))
 )
 
 
-async def at_risk(tx: Tx, limit: int) -> Sequence[Row]:
+async def at_risk(tx: Tx, before: int, limit: int) -> Sequence[Row]:
     """Parcels on their way out that somebody must look after, newest first."""
-    return await tx.all(_AT_RISK, limit=limit)
+    return await tx.all(_AT_RISK, before=before, limit=limit)
 
 
 async def cases(tx: Tx, before: int, limit: int) -> Sequence[Row]:
@@ -82,7 +84,7 @@ async def waiting_returns(tx: Tx, until_us: int, limit: int) -> Sequence[Row]:
 async def newest_payload_us(tx: Tx, carrier: str, source: str) -> int | None:
     """When a carrier's newest answer or push came."""
     row = await tx.one(_NEWEST_PAYLOAD, carrier=carrier, source=source)
-    return int(row["received_us"]) if row else None
+    return int(row["received_us"]) if row and row["received_us"] is not None else None
 
 
 async def failed_attempts(tx: Tx, since_us: int, limit: int) -> Sequence[Row]:

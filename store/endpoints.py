@@ -6,7 +6,21 @@ from datetime import datetime
 from typing import Any, NewType
 
 import msgspec
-from sqlalchemy import BigInteger, Select, Text, and_, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)  # fmt: skip
 
 from fleet.clocks import from_us, to_us
 from store.audience import EVERYTHING, Audience, read_audience
@@ -23,7 +37,7 @@ class Endpoint:
     """Where notices go. Secrets are sealed; `events` are the types it wants (none: every one).
 
     In real time: the older secret signs too until `old_until`, nothing arrived since `failing_since`, and while it is
-    paused one notice is tried at `probe_at`.
+    paused one notice is tried at `probe_at`; it asked to be left alone until `hold_until`.
     """
 
     id: EndpointId
@@ -37,6 +51,7 @@ class Endpoint:
     failing_since: datetime | None = None
     probe_at: datetime | None = None
     alerts: Audience = EVERYTHING
+    hold_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +105,11 @@ _PAUSE = statement(
     )
     .values(state="paused", probe_us=bindparam("probe_us"))
 )
+_HOLD = statement(
+    update(endpoints)
+    .where(endpoints.c.id == bindparam("id"), (endpoints.c.hold_us.is_(None)) | (endpoints.c.hold_us < bindparam("us")))
+    .values(hold_us=bindparam("us"))
+)
 _TAKE_PROBE = statement(
     update(endpoints)
     .where(endpoints.c.id == bindparam("id"), endpoints.c.state == "paused", endpoints.c.probe_us <= bindparam("at_us"))
@@ -103,7 +123,7 @@ _HEARD = statement(
 _REOPEN = statement(
     update(endpoints)
     .where(endpoints.c.id == bindparam("id"), endpoints.c.state == bindparam("was"))
-    .values(state="active", failing_us=None, probe_us=None)
+    .values(state="active", failing_us=None, probe_us=None, hold_us=None)
 )
 _RELEASE = statement(
     update(deliveries)
@@ -159,6 +179,11 @@ async def failed(tx: Tx, endpoint_id: EndpointId, *, at: datetime, limit: dateti
     return bool(await tx.run(_PAUSE, id=endpoint_id, since_us=to_us(limit), probe_us=to_us(probe_at)))
 
 
+async def hold(tx: Tx, endpoint_id: EndpointId, until: datetime) -> None:
+    """Nothing at all is tried there before then (real time): it asked for that."""
+    await tx.run(_HOLD, id=endpoint_id, us=to_us(until))
+
+
 async def take_probe(tx: Tx, endpoint_id: EndpointId, *, at: datetime, next_at: datetime) -> bool:
     """Whether it is this caller's turn to try a paused endpoint; the next turn comes at `next_at`."""
     return bool(await tx.run(_TAKE_PROBE, id=endpoint_id, at_us=to_us(at), next_us=to_us(next_at)))
@@ -191,6 +216,7 @@ def _endpoint(row: Row) -> Endpoint:
         _instant(row["failing_us"]),
         _instant(row["probe_us"]),
         read_audience(row["alerts"]),
+        _instant(row["hold_us"]),
     )
 
 
@@ -199,6 +225,9 @@ def _instant(us: int | None) -> datetime | None:
 
 
 # ----------------------------------------------------------------------------------------------------------- deliveries
+
+# in these words, because a partial index is only used where its own condition is asked for
+_OPEN: ColumnElement[bool] = literal_column("deliveries.state <> 'done'")
 
 _OWE = statement(
     lambda insert: (
@@ -311,9 +340,13 @@ async def claim_due(
     return await _claimed(tx, rows, lease_us)
 
 
-async def is_due(tx: Tx, endpoint_id: EndpointId, now: datetime) -> bool:
-    """Whether anything is due for an endpoint: a look that takes nothing."""
-    return await tx.one(_IS_DUE, endpoint_id=endpoint_id, now_us=to_us(now)) is not None
+async def ready(tx: Tx, endpoint_id: EndpointId, now: datetime) -> Endpoint | None:
+    """The endpoint as it is now, when it gets notices and one is due: a look that takes nothing."""
+    if await tx.one(_IS_DUE, endpoint_id=endpoint_id, now_us=to_us(now)) is None:
+        return None
+    endpoint = await find_endpoint(tx, endpoint_id)
+    is_held = endpoint is not None and endpoint.hold_until is not None and endpoint.hold_until > now
+    return endpoint if endpoint is not None and endpoint.state == "active" and not is_held else None
 
 
 async def claim_least_tried(tx: Tx, endpoint_id: EndpointId, lease_until: datetime) -> Sequence[Owed]:
@@ -375,33 +408,42 @@ async def list_tries(tx: Tx, delivery_id: DeliveryId) -> Sequence[Row]:
 _SHOWN = case((and_(deliveries.c.state == "due", endpoints.c.state != "active"), "paused"), else_=deliveries.c.state)
 
 
-def _listing(*conditions: Any) -> Statement:
+# an expression, so that an index of the few that are open looks better than walking all of them in their order
+_BY_HAND = deliveries.c.id + literal_column("0")
+
+
+def _listing(*conditions: Any, order: Any = deliveries.c.id) -> Statement:
     clause: Select[Any] = (
         select(
             deliveries, _SHOWN.label("shown"), outbox.c.notice_id, outbox.c.type, outbox.c.subject, outbox.c.sequence
         )
         .join(outbox, outbox.c.id == deliveries.c.outbox_id)
         .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
-        .where(deliveries.c.id < bindparam("before"), *conditions)
-        .order_by(deliveries.c.id.desc())
+        .where(order < bindparam("before"), *conditions)
+        .order_by(order.desc())
         .limit(bindparam("limit"))
     )
     return statement(clause)
 
 
 _OF_ENDPOINT = deliveries.c.endpoint_id == bindparam("endpoint_id")
+_OF_ENDPOINT_BY_HAND = deliveries.c.endpoint_id + literal_column("0") == bindparam("endpoint_id")
 _IN_STATE = bindparam("state") == _SHOWN
+# of an endpoint or of all; in any state, in one that is done, or in one that is open: few beside those that are done
 _LISTINGS = {
-    (False, False): _listing(),
-    (True, False): _listing(_OF_ENDPOINT),
-    (False, True): _listing(_IN_STATE),
-    (True, True): _listing(_OF_ENDPOINT, _IN_STATE),
+    (of_endpoint, state): _listing(*([owner] if of_endpoint else []), *conditions, order=order)
+    for of_endpoint in (False, True)
+    for state, order, owner, conditions in (
+        ("", deliveries.c.id, _OF_ENDPOINT, ()),
+        ("done", deliveries.c.id, _OF_ENDPOINT, (_IN_STATE,)),
+        ("open", _BY_HAND, _OF_ENDPOINT_BY_HAND, (_OPEN, _IN_STATE)),
+    )
 }
 
 
 _OWED = statement(
     select(deliveries.c.endpoint_id, func.count().label("owed"), func.min(deliveries.c.next_us).label("next_us"))
-    .where(deliveries.c.state == "due")
+    .where(_OPEN, deliveries.c.state == "due")
     .group_by(deliveries.c.endpoint_id)
 )
 
@@ -418,8 +460,8 @@ _UNDELIVERED = statement(
     )
     .join(outbox, outbox.c.id == deliveries.c.outbox_id)
     .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id)
-    .where((deliveries.c.state == "failed") | ((deliveries.c.state == "due") & (deliveries.c.tries > 0)))
-    .order_by(deliveries.c.id.desc())
+    .where(_OPEN, (deliveries.c.state == "failed") | (deliveries.c.tries > 0))
+    .order_by(_BY_HAND.desc())
     .limit(bindparam("limit"))
 )  # fmt: skip
 
@@ -437,5 +479,5 @@ async def list_deliveries(
     `shown` is the state as it is told: due, done, failed, or paused for what is held.
     """
     asked = {name: value for name, value in (("endpoint_id", endpoint_id), ("state", state)) if value is not None}
-    listing = _LISTINGS[endpoint_id is not None, state is not None]
+    listing = _LISTINGS[endpoint_id is not None, "" if state is None else "done" if state == "done" else "open"]
     return await tx.all(listing, before=before, limit=limit, **asked)

@@ -42,7 +42,7 @@ _RETURNS_ON = statement(
     .where(return_orders.c.order_id == bindparam("of"))
 )
 _DISPATCHES = statement(
-    select(dispatches.c.id, dispatches.c.parcel_id).where(dispatches.c.return_id == bindparam("of"))
+    select(dispatches.c.id, dispatches.c.kind, dispatches.c.parcel_id).where(dispatches.c.return_id == bindparam("of"))
 )
 _FURTHER = statement(
     select(parcels)
@@ -100,7 +100,7 @@ async def returns_on(tx: Tx, order_id: int) -> list[dict[str, Any]]:
 
 
 async def dispatches_on(tx: Tx, return_id: int) -> Sequence[Row]:
-    """What left the warehouse because of a return: id, parcel_id (or null)."""
+    """What left the warehouse because of a return: id, kind, parcel_id (or null)."""
     return await tx.all(_DISPATCHES, of=return_id)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 
 from store.schema import homecomings, order_parcels, orders, parcels
 from store.statement import statement
@@ -16,6 +16,9 @@ _ADD = statement(
     )
 )
 _FIND = statement(select(homecomings).where(homecomings.c.parcel_id == bindparam("parcel_id")))
+_RESTATE = statement(
+    update(homecomings).where(homecomings.c.parcel_id == bindparam("of")).values(settlement=bindparam("to_settlement"))
+)
 _CARRIED = statement(
     select(orders.c.id, orders.c.number, orders.c.order, order_parcels.c["items"])
     .join(order_parcels, order_parcels.c.order_id == orders.c.id)
@@ -38,6 +41,11 @@ async def add_homecoming(tx: Tx, parcel_id: int, *, received_us: int, teller: st
 
 async def find_homecoming(tx: Tx, parcel_id: int) -> Row | None:
     return await tx.one(_FIND, parcel_id=parcel_id)
+
+
+async def restate_homecoming(tx: Tx, parcel_id: int, settlement: str) -> None:
+    """What was settled, told with what became known since."""
+    await tx.run(_RESTATE, of=parcel_id, to_settlement=settlement)
 
 
 async def homecomings_of(tx: Tx, order_id: int) -> Sequence[Row]:

@@ -24,11 +24,12 @@ class ApiKey:
     created_at: datetime
     used_at: datetime | None
     revoked_at: datetime | None
+    expires_at: datetime | None = None  # real time
 
 
 _ADD = statement(
     insert(api_keys)
-    .values({name: bindparam(name) for name in ("hash", "hint", "name", "scopes", "created_us")})
+    .values({name: bindparam(name) for name in ("hash", "hint", "name", "scopes", "created_us", "expires_us")})
     .returning(api_keys.c.id)
 )
 _FIND = statement(select(api_keys).where(api_keys.c.hash == bindparam("hash"), api_keys.c.revoked_us.is_(None)))
@@ -42,16 +43,18 @@ _REVOKE = statement(
 _USED = statement(update(api_keys).where(api_keys.c.id == bindparam("id")).values(used_us=bindparam("at_us")))
 
 
-async def add_key(tx: Tx, *, mark: str, hint: str, name: str, scopes: Iterable[str], at: datetime) -> int:
+async def add_key(
+    tx: Tx, *, mark: str, hint: str, name: str, scopes: Iterable[str], at: datetime, expires: datetime | None = None
+) -> int:
     """Keep a key by its mark (`Sealer.mark(key)`); returns its number."""
-    told = msgspec.json.encode(sorted(scopes)).decode()
-    row = await tx.one(_ADD, hash=mark, hint=hint, name=name, scopes=told, created_us=to_us(at))
+    told, expires_us = msgspec.json.encode(sorted(scopes)).decode(), to_us(expires) if expires else None
+    row = await tx.one(_ADD, hash=mark, hint=hint, name=name, scopes=told, created_us=to_us(at), expires_us=expires_us)
     assert row is not None
     return int(row["id"])
 
 
 async def find_key(tx: Tx, mark: str) -> ApiKey | None:
-    """The living key with this mark, or None."""
+    """The key with this mark, unless it was revoked. It may have ended: `expires_at`."""
     row = await tx.one(_FIND, hash=mark)
     return _key(row) if row else None
 
@@ -86,4 +89,5 @@ def _key(row: Row) -> ApiKey:
         created_at=from_us(row["created_us"]),
         used_at=None if row["used_us"] is None else from_us(row["used_us"]),
         revoked_at=None if row["revoked_us"] is None else from_us(row["revoked_us"]),
+        expires_at=None if row["expires_us"] is None else from_us(row["expires_us"]),
     )

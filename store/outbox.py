@@ -2,8 +2,11 @@
 
 import base64
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -12,7 +15,7 @@ from sqlalchemy import bindparam, func, select, update
 from fleet.clocks import to_us
 from store.engine import Row, Tx
 from store.schema import outbox, sequences
-from store.statement import statement
+from store.statement import one_of, statement
 
 _SAID = statement(
     select(outbox.c.id).where(outbox.c.subject == bindparam("subject"), outbox.c.name == bindparam("name"))
@@ -23,6 +26,18 @@ _NEXT = statement(
         .values(subject=bindparam("subject"), value=1)
         .on_conflict_do_update(index_elements=["subject"], set_={"value": sequences.c.value + 1})
         .returning(sequences.c.value)
+    )
+)
+_SAID_OF_ALL = statement(select(outbox.c.subject, outbox.c.name).where(one_of(outbox.c.subject, "subjects", str)))
+_NEXT_MANY = statement(
+    lambda insert: (
+        ins := insert(sequences).values(subject=bindparam("subject"), value=bindparam("count"))
+    ).on_conflict_do_update(index_elements=["subject"], set_={"value": sequences.c.value + ins.excluded.value})
+)
+_NUMBERED = statement(select(sequences).where(one_of(sequences.c.subject, "subjects", str)))
+_SAY_NEW = statement(
+    lambda insert: insert(outbox).values(
+        {name: bindparam(name) for name in ("notice_id", "subject", "name", "type", "sequence", "at_us", "data")}
     )
 )
 _TAKE_BACK = statement(
@@ -87,6 +102,52 @@ async def say(tx: Tx, *, subject: str, name: str, type: str, at: datetime, data:
         await tx.run(_TAKE_BACK, subject=subject)
     tx.touch(subject)
     return bool(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """A notice that may have been said already. `data` is JSON."""
+
+    subject: str
+    name: str
+    type: str
+    data: bytes
+
+
+async def say_all(tx: Tx, sayings: Sequence[Saying], at: datetime) -> None:
+    """Put in the outbox what was not said yet, in this order, each numbered as `say` does.
+
+    Only for whoever holds what the subjects stand for (a parcel's row) until the transaction ends: nobody else says the
+    same meanwhile; if somebody did, the transaction fails.
+    """
+    subjects = msgspec.json.encode(sorted({each.subject for each in sayings})).decode()
+    said = {(row["subject"], row["name"]) for row in await tx.all(_SAID_OF_ALL, subjects=subjects)}
+    fresh: dict[tuple[str, str], Saying] = {}
+    for each in sayings:
+        if (each.subject, each.name) not in said:
+            fresh.setdefault((each.subject, each.name), each)
+    if not fresh:
+        return
+    counts = Counter(subject for subject, _ in fresh)
+    # sorted: two transactions that speak of the same subjects lock them in the same order
+    await tx.many(_NEXT_MANY, [{"subject": subject, "count": counts[subject]} for subject in sorted(counts)])
+    last = {row["subject"]: row["value"] for row in await tx.all(_NUMBERED, subjects=subjects)}
+    numbers = {subject: count(last[subject] - counts[subject] + 1) for subject in counts}
+    rows = [
+        {
+            "notice_id": _notice_id(),
+            "subject": each.subject,
+            "name": each.name,
+            "type": each.type,
+            "sequence": next(numbers[each.subject]),
+            "at_us": to_us(at),
+            "data": each.data.decode(),
+        }
+        for each in fresh.values()
+    ]
+    await tx.many(_SAY_NEW, rows)
+    for subject in counts:
+        tx.touch(subject)
 
 
 async def find_said(tx: Tx, subject: str, name: str) -> int | None:

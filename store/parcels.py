@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -19,7 +20,7 @@ from sqlalchemy import (
 )
 
 from store.schema import order_parcels, orders, parcel_links, parcels, returns, sightings, subscriptions, told
-from store.statement import statement
+from store.statement import one_of, statement
 from store.unit import Row, Tx
 
 
@@ -55,6 +56,12 @@ _BY_NUMBER = statement(
 _LOCK_BY_NUMBER = statement(
     select(parcels)
     .where(parcels.c.carrier == bindparam("carrier"), parcels.c.number == bindparam("number"))
+    .with_for_update()
+)
+_LOCK_MANY = statement(
+    select(parcels)
+    .where(parcels.c.carrier == bindparam("carrier"), one_of(parcels.c.number, "numbers", str))
+    .order_by(parcels.c.number)
     .with_for_update()
 )
 _LOCK = statement(select(parcels).where(parcels.c.id == bindparam("id")).with_for_update())
@@ -103,19 +110,21 @@ _FORGET_SIGHTINGS = statement(
 _FORGET_TOLD = statement(
     delete(told).where(told.c.parcel_id == bindparam("parcel_id"), told.c.payload_digest == bindparam("digest"))
 )
-_SIGHTED = (sightings.c.source, sightings.c.payload_digest, sightings.c.received_us, sightings.c.event)
-_SIGHTINGS = statement(
-    select(*_SIGHTED, cast(null(), BigInteger).label("linked_us"))
-    .where(sightings.c.parcel_id == bindparam("parcel_id"))
-    .union_all(  # two halves, each by its index: what was seen under the numbers it travels home with
-        select(*_SIGHTED, parcel_links.c.since_us.label("linked_us"))
+_SIGHTED = (
+    sightings.c.event_id, sightings.c.source, sightings.c.payload_digest, sightings.c.received_us, sightings.c.event,
+)  # fmt: skip
+_SIGHTINGS_OF_ALL = statement(
+    select(*_SIGHTED, cast(null(), BigInteger).label("linked_us"), sightings.c.parcel_id.label("of_parcel"))
+    .where(one_of(sightings.c.parcel_id, "ids"))
+    .union_all(
+        select(*_SIGHTED, parcel_links.c.since_us.label("linked_us"), parcel_links.c.parcel_id.label("of_parcel"))
         .join(parcel_links, parcel_links.c.further_id == sightings.c.parcel_id)
-        .where(parcel_links.c.parcel_id == bindparam("parcel_id"))
+        .where(one_of(parcel_links.c.parcel_id, "ids"))
     )
 )
-_TOLD = statement(
-    select(told.c.teller, told.c.payload_digest, told.c.received_us, told.c.told)
-    .where(told.c.parcel_id == bindparam("parcel_id"))
+_TOLD_OF_ALL = statement(
+    select(told.c.parcel_id.label("of_parcel"), told.c.teller, told.c.payload_digest, told.c.received_us, told.c.told)
+    .where(one_of(told.c.parcel_id, "ids"))
     .order_by(told.c.id)
 )
 _SAVE = statement(
@@ -147,6 +156,11 @@ _CHECKED = statement(
         stale_us=bindparam("to_stale"),
         lease_us=None,
     )
+)
+_TURNS = statement(
+    select(
+        parcels.c.id, parcels.c.merchant, parcels.c.status, parcels.c.purpose, parcels.c.created_us, parcels.c.moved_us
+    ).where(one_of(parcels.c.id, "ids"))
 )
 _NOTE_CHECKED = statement(
     update(parcels)
@@ -206,7 +220,15 @@ _ORDER_NUMBERS = statement(
     .where(order_parcels.c.parcel_id == bindparam("parcel_id"))
     .order_by(orders.c.number)
 )
-_RETURN_NUMBER = statement(select(returns.c.number).where(returns.c.parcel_id == bindparam("parcel_id")))
+_ORDER_NUMBERS_OF_ALL = statement(
+    select(order_parcels.c.parcel_id, orders.c.number)
+    .join(orders, orders.c.id == order_parcels.c.order_id)
+    .where(one_of(order_parcels.c.parcel_id, "ids"))
+    .order_by(orders.c.number)
+)
+_RETURN_NUMBERS_OF_ALL = statement(
+    select(returns.c.parcel_id, returns.c.number).where(one_of(returns.c.parcel_id, "ids"))
+)
 _LIST = statement(
     select(parcels)
     .where(
@@ -298,59 +320,40 @@ async def add_sightings(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
     await tx.many(_SIGHT, rows)
 
 
-async def add_told(tx: Tx, *, parcel_id: int, teller: str, payload_digest: str, received_us: int, told: str) -> bool:
-    """What was told beside events; whether that changed anything."""
-    changed = await tx.run(
-        _TELL,
-        parcel_id=parcel_id,
-        teller=teller,
-        payload_digest=payload_digest,
-        received_us=received_us,
-        told=told,
-    )
-    return changed > 0
+async def lock_parcels(tx: Tx, carrier: str, numbers: Sequence[str]) -> Sequence[Row]:
+    """Those of a carrier's numbers that are registered, held until the transaction ends."""
+    return await tx.all(_LOCK_MANY, carrier=carrier, numbers=_json(numbers))
 
 
-async def sightings_of(tx: Tx, parcel_id: int) -> Sequence[Row]:
-    """What was seen of a parcel: under its own number (`linked_us` null), and under those it was linked to then."""
-    return await tx.all(_SIGHTINGS, parcel_id=parcel_id)
+async def add_all_told(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """What was told beside events, each with every column. The same again is the row of its first time."""
+    await tx.many(_TELL, rows)
 
 
-async def told_of(tx: Tx, parcel_id: int) -> Sequence[Row]:
-    return await tx.all(_TOLD, parcel_id=parcel_id)
+async def sightings_of_all(tx: Tx, parcel_ids: Sequence[int]) -> Sequence[Row]:
+    """What was seen of these parcels (`of_parcel`): under its own number (`linked_us` null), and under those it was
+    linked to then.
+    """
+    return await tx.all(_SIGHTINGS_OF_ALL, ids=_json(parcel_ids))
 
 
-async def save_conclusion(
-    tx: Tx,
-    id: int,
-    *,
-    leg: str,
-    status: str,
-    conclusion: str,
-    moved_us: int | None,
-    ended_us: int | None,
-    review_us: int | None,
-    next_poll_us: int | None,
-    stale_us: int | None = None,
-) -> None:
-    await tx.run(
-        _SAVE,
-        of=id,
-        to_leg=leg,
-        to_status=status,
-        to_conclusion=conclusion,
-        to_moved=moved_us,
-        to_ended=ended_us,
-        to_review=review_us,
-        to_next_poll=next_poll_us,
-        to_stale=stale_us,
-    )
-    tx.touch(f"parcel:{id}")
+async def told_of_all(tx: Tx, parcel_ids: Sequence[int]) -> Sequence[Row]:
+    """What was told of these parcels (`of_parcel`) beside events, in the order in which it was."""
+    return await tx.all(_TOLD_OF_ALL, ids=_json(parcel_ids))
 
 
-async def reschedule(tx: Tx, id: int, *, review_us: int | None, next_poll_us: int | None, stale_us: int | None) -> None:
-    """Nothing new is known; only when to look again."""
-    await tx.run(_RESCHEDULE, of=id, to_review=review_us, to_next_poll=next_poll_us, to_stale=stale_us)
+async def save_conclusions(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """What was concluded of many parcels: `of` (the parcel), `to_leg`, `to_status`, `to_conclusion`, and the instants
+    `to_moved`, `to_ended`, `to_review`, `to_next_poll`, `to_stale`.
+    """
+    await tx.many(_SAVE, rows)
+    for row in rows:
+        tx.touch(f"parcel:{row['of']}")
+
+
+async def reschedule_all(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Nothing new is known; only when to look again: `of`, `to_review`, `to_next_poll`, `to_stale`."""
+    await tx.many(_RESCHEDULE, rows)
 
 
 async def claim_due_polls(
@@ -373,14 +376,15 @@ async def free_parcels(tx: Tx) -> int:
     return await tx.run(_FREE_PARCELS)
 
 
-async def checked(
-    tx: Tx, id: int, fence: int, *, checked_us: int, next_poll_us: int | None, stale_us: int | None
-) -> bool:
-    """The carrier was asked. False: the lease was lost, somebody else has it now."""
-    changed = await tx.run(
-        _CHECKED, of=id, was_fence=fence, to_checked=checked_us, to_next_poll=next_poll_us, to_stale=stale_us
-    )
-    return changed == 1
+async def turns_of(tx: Tx, parcel_ids: Sequence[int]) -> Sequence[Row]:
+    """Of each parcel what decides when it is asked about next."""
+    return await tx.all(_TURNS, ids=_json(parcel_ids))
+
+
+async def checked(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The carrier was asked: `of`, `was_fence`, `to_checked`, `to_next_poll`, `to_stale`. Who lost the lease meanwhile
+    changes nothing: somebody else has the parcel now."""
+    await tx.many(_CHECKED, rows)
 
 
 async def note_checked(tx: Tx, carrier: str, number: str, *, checked_us: int, stale_us: int | None) -> None:
@@ -412,9 +416,17 @@ async def order_numbers_of(tx: Tx, parcel_id: int) -> list[str]:
     return [row["number"] for row in await tx.all(_ORDER_NUMBERS, parcel_id=parcel_id)]
 
 
-async def return_number_of(tx: Tx, parcel_id: int) -> str | None:
-    row = await tx.one(_RETURN_NUMBER, parcel_id=parcel_id)
-    return row["number"] if row else None
+async def order_numbers_of_all(tx: Tx, parcel_ids: Sequence[int]) -> dict[int, list[str]]:
+    """The orders that these parcels are of; a parcel of none is left out."""
+    found: dict[int, list[str]] = {}
+    for row in await tx.all(_ORDER_NUMBERS_OF_ALL, ids=_json(parcel_ids)):
+        found.setdefault(row["parcel_id"], []).append(row["number"])
+    return found
+
+
+async def return_numbers_of_all(tx: Tx, parcel_ids: Sequence[int]) -> dict[int, str]:
+    """The returns that these parcels are of; a parcel of none is left out."""
+    return {row["parcel_id"]: row["number"] for row in await tx.all(_RETURN_NUMBERS_OF_ALL, ids=_json(parcel_ids))}
 
 
 async def list_parcels(
@@ -455,3 +467,7 @@ async def forget_tellings(tx: Tx, parcel_id: int, payload_digest: str) -> None:
     """What one payload told of a parcel, gone: before it tells it again."""
     await tx.run(_FORGET_SIGHTINGS, parcel_id=parcel_id, digest=payload_digest)
     await tx.run(_FORGET_TOLD, parcel_id=parcel_id, digest=payload_digest)
+
+
+def _json(values: Sequence[int] | Sequence[str]) -> str:
+    return msgspec.json.encode(values).decode()

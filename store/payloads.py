@@ -1,9 +1,13 @@
 """What carriers told us, byte for byte, and which numbers each payload speaks of."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
 from sqlalchemy import bindparam, delete, exists, func, or_, select, update
 
 from store.schema import mentions, parcels, payloads, sightings, subscriptions, unknown_codes
-from store.statement import statement
+from store.statement import one_of, statement
 from store.unit import Row, Tx
 
 _KEEP = statement(
@@ -19,6 +23,20 @@ _KEEP = statement(
         .returning(payloads.c.id, payloads.c.read_us)
     )
 )
+_KEEP_MINE = statement(
+    lambda insert: (
+        insert(payloads)
+        .values(
+            {
+                name: bindparam(name)
+                for name in ("carrier", "source", "digest", "body", "asked", "status", "received_us", "lease_us")
+            }
+            | {"tries": 1}
+        )
+        .on_conflict_do_nothing(index_elements=["carrier", "source", "digest"])
+        .returning(payloads.c.id)
+    )
+)
 _FIND = statement(
     select(payloads.c.id, payloads.c.read_us).where(
         payloads.c.carrier == bindparam("carrier"),
@@ -32,7 +50,7 @@ _UNREAD = statement(
     .where(
         payloads.c.read_us.is_(None),
         or_(payloads.c.lease_us.is_(None), payloads.c.lease_us < bindparam("real_now")),
-        payloads.c.tries <= bindparam("most_tries"),
+        payloads.c.tries >= bindparam("least_tries"),
     )
     .order_by(payloads.c.id)
     .limit(bindparam("limit"))
@@ -51,6 +69,30 @@ _TAKE = statement(
     )
     .values(tries=payloads.c.tries + 1, lease_us=bindparam("until"))
 )
+_fresh = (
+    select(payloads.c.id)
+    .where(
+        payloads.c.read_us.is_(None),
+        or_(payloads.c.lease_us.is_(None), payloads.c.lease_us < bindparam("real_now")),
+        payloads.c.tries == 0,
+    )
+    .order_by(payloads.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+    .cte("fresh")
+)
+_TAKE_FRESH = statement(
+    update(payloads)
+    .where(payloads.c.id == _fresh.c.id)
+    .values(tries=payloads.c.tries + 1, lease_us=bindparam("until"))
+    .returning(payloads)
+)
+_STILL_UNREAD = statement(
+    select(payloads.c.id)
+    .where(one_of(payloads.c.id, "ids"), payloads.c.read_us.is_(None))
+    .order_by(payloads.c.id)
+    .with_for_update()
+)
 _FREE = statement(update(payloads).where(payloads.c.read_us.is_(None)).values(lease_us=None))
 _MENTION = statement(
     lambda insert: (
@@ -66,6 +108,16 @@ _MENTIONING = statement(
         mentions.c.carrier == bindparam("carrier"),
         mentions.c.number == bindparam("number"),
         mentions.c.payload_id != bindparam("but"),
+    )
+    .order_by(payloads.c.id)
+)
+_ALL_MENTIONING = statement(
+    select(payloads, mentions.c.number.label("of_number"))
+    .join(mentions, mentions.c.payload_id == payloads.c.id)
+    .where(
+        mentions.c.carrier == bindparam("carrier"),
+        one_of(mentions.c.number, "numbers", str),
+        ~one_of(mentions.c.payload_id, "but"),
     )
     .order_by(payloads.c.id)
 )
@@ -149,6 +201,33 @@ async def keep_payload(
     return row
 
 
+async def keep_mine(
+    tx: Tx,
+    *,
+    carrier: str,
+    source: str,
+    digest: str,
+    body: bytes,
+    asked: str,
+    status: int,
+    received_us: int,
+    until_us: int,
+) -> int | None:
+    """Keep the bytes, ours to read until then (real time); their row. None: the same were there before."""
+    row = await tx.one(
+        _KEEP_MINE,
+        carrier=carrier,
+        source=source,
+        digest=digest,
+        body=body,
+        asked=asked,
+        status=status,
+        received_us=received_us,
+        lease_us=until_us,
+    )
+    return None if row is None else int(row["id"])
+
+
 async def mark_late(tx: Tx, id: int, seconds: int) -> None:
     """It was genuine and came so long after its carrier says that it was sent."""
     await tx.run(_LATE, of=id, seconds=seconds)
@@ -170,15 +249,29 @@ async def get_payload(tx: Tx, id: int) -> Row | None:
     return await tx.one(_GET, id=id)
 
 
-async def unread_payloads(tx: Tx, limit: int, real_now_us: int, *, most_tries: int = 1_000_000) -> list[int]:
-    """The oldest payloads that nobody has read yet (nor tried so often), nor reads now."""
-    rows = await tx.all(_UNREAD, limit=limit, real_now=real_now_us, most_tries=most_tries)
+async def unread_payloads(tx: Tx, limit: int, real_now_us: int, *, least_tries: int = 0) -> list[int]:
+    """The oldest payloads that nobody has read yet, nor reads now, and that were tried so often."""
+    rows = await tx.all(_UNREAD, limit=limit, real_now=real_now_us, least_tries=least_tries)
     return [row["id"] for row in rows]
 
 
 async def free_payloads(tx: Tx) -> int:
     """Nobody reads; only where no other process can be at work."""
     return await tx.run(_FREE)
+
+
+async def take_fresh(tx: Tx, limit: int, *, real_now_us: int, until_us: int) -> list[Row]:
+    """Take the oldest payloads that nobody ever tried to read, until then (real time); each try is counted."""
+    rows = await tx.all(_TAKE_FRESH, limit=limit, real_now=real_now_us, until=until_us)
+    return sorted(rows, key=lambda row: int(row["id"]))
+
+
+async def mark_all_read(tx: Tx, ids: Iterable[int], at_us: int) -> set[int]:
+    """Those of these that nobody had read: this call was the one that did."""
+    rows = await tx.all(_STILL_UNREAD, ids=_json(list(ids)))
+    mine = {int(row["id"]) for row in rows}
+    await tx.many(_MARK, [{"of": id, "at": at_us, "why": ""} for id in sorted(mine)])
+    return mine
 
 
 async def mark_read(tx: Tx, id: int, at_us: int, error: str = "") -> bool:
@@ -194,8 +287,14 @@ async def take_payload(tx: Tx, id: int, *, real_now_us: int, until_us: int) -> b
     return await tx.run(_TAKE, of=id, real_now=real_now_us, until=until_us) == 1
 
 
-async def mention(tx: Tx, payload_id: int, carrier: str, number: str) -> None:
-    await tx.run(_MENTION, payload_id=payload_id, carrier=carrier, number=number)
+async def mention_all(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Which payload (`payload_id`) speaks of which `carrier` and `number`."""
+    await tx.many(_MENTION, rows)
+
+
+async def all_mentioning(tx: Tx, carrier: str, numbers: Sequence[str], but: Sequence[int]) -> Sequence[Row]:
+    """Every kept payload (but these) that speaks of one of the numbers, once for each (`of_number`), oldest first."""
+    return await tx.all(_ALL_MENTIONING, carrier=carrier, numbers=_json(numbers), but=_json(but))
 
 
 async def payloads_mentioning(tx: Tx, carrier: str, number: str, but: int | None = None) -> list[Row]:
@@ -224,3 +323,7 @@ async def forget_unknown_code(tx: Tx, carrier: str, code: str) -> None:
 
 async def payload_named(tx: Tx, digest: str) -> Row | None:
     return await tx.one(_BY_DIGEST, digest=digest)
+
+
+def _json(values: Sequence[int] | Sequence[str]) -> str:
+    return msgspec.json.encode(values).decode()

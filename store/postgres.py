@@ -75,8 +75,9 @@ class PostgresTx:
         return int(count) if count.isdigit() else 0
 
     async def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
-        compiled = statement.postgres
-        await self._connection.executemany(compiled.sql, [compiled.bind(row) for row in rows])
+        if rows:
+            compiled = statement.postgres
+            await self._connection.executemany(compiled.sql, compiled.bind_all(rows))
 
 
 class PostgresStore:

@@ -70,6 +70,8 @@ payloads = Table(
 Index(
     "ix_payloads_unread", payloads.c.id, sqlite_where=text("read_us IS NULL"), postgresql_where=text("read_us IS NULL")
 )
+Index("ix_payloads_newest", payloads.c.carrier, payloads.c.source, payloads.c.received_us)
+Index("ix_payloads_late", payloads.c.carrier, sqlite_where=text("late > 0"), postgresql_where=text("late > 0"))
 
 mentions = Table(  # which payload speaks of which number, registered or not
     "mentions",
@@ -111,6 +113,20 @@ parcels = Table(
 Index("ix_parcels_next_poll", parcels.c.carrier, parcels.c.next_poll_us)
 Index("ix_parcels_review", parcels.c.review_us)
 Index("ix_parcels_merchant", parcels.c.merchant, parcels.c.id)
+# what the desk looks for among very many that are over
+Index(
+    "ix_parcels_followed",
+    parcels.c.id,
+    sqlite_where=text("next_poll_us IS NOT NULL"),
+    postgresql_where=text("next_poll_us IS NOT NULL"),
+)
+Index("ix_parcels_open", parcels.c.id, sqlite_where=text("ended_us IS NULL"), postgresql_where=text("ended_us IS NULL"))
+Index(
+    "ix_parcels_home",
+    parcels.c.id,
+    sqlite_where=text("leg = 'back' OR status = 'undeliverable'"),
+    postgresql_where=text("leg = 'back' OR status = 'undeliverable'"),
+)
 
 sightings = Table(
     "sightings",
@@ -211,6 +227,7 @@ returns = Table(
 )
 Index("ix_returns_parcel_id", returns.c.parcel_id)
 Index("ix_returns_review_us", returns.c.review_us)
+Index("ix_returns_state", returns.c.state, returns.c.updated_us)
 
 return_orders = Table(
     "return_orders",
@@ -318,6 +335,7 @@ Index("ix_purchases_state_next", purchases.c.state, purchases.c.next_us)
 Index("ix_purchases_admitted", purchases.c.admitted_us)
 Index("ix_purchases_audit", purchases.c.audit_us)
 Index("ix_purchases_reference", purchases.c.reference)
+Index("ix_purchases_counted", purchases.c.carrier, purchases.c.operation, purchases.c.state)
 
 labels = Table(
     "labels",
@@ -475,6 +493,8 @@ Index(
     postgresql_where=text("followed_us IS NULL AND type = 'parcel.status_changed'"),
 )
 
+Index("ix_outbox_type", outbox.c.type, outbox.c.at_us)
+
 sequences = Table(  # how many notices a subject has; its row is the lock that keeps them in order
     "sequences",
     metadata,
@@ -497,6 +517,7 @@ endpoints = Table(
     _us("failing_us", nullable=True),  # nothing arrived since
     _us("probe_us", nullable=True),  # while it is paused: when one notice is tried
     _text("alerts", "{}"),  # JSON: which alerts it hears, by severity, merchants and carriers; empty: every one
+    _us("hold_us", nullable=True),  # it asked to be left alone until then (429 or 503 with Retry-After)
     UniqueConstraint("url"),
 )
 
@@ -515,6 +536,15 @@ deliveries = Table(
     UniqueConstraint("endpoint_id", "outbox_id"),
 )
 Index("ix_deliveries_due", deliveries.c.endpoint_id, deliveries.c.state, deliveries.c.next_us)
+Index("ix_deliveries_endpoint", deliveries.c.endpoint_id, deliveries.c.id)
+Index(
+    "ix_deliveries_open",
+    deliveries.c.endpoint_id,
+    deliveries.c.state,
+    deliveries.c.next_us,
+    sqlite_where=text("state <> 'done'"),
+    postgresql_where=text("state <> 'done'"),
+)
 
 tries = Table(
     "tries",
@@ -596,6 +626,7 @@ api_keys = Table(
     _us("created_us"),
     _us("used_us", nullable=True),
     _us("revoked_us", nullable=True),
+    _us("expires_us", nullable=True),  # real time
     UniqueConstraint("hash"),
 )
 

@@ -1,7 +1,8 @@
-"""SQLite: one writing connection with group commit on a thread of its own, and reads beside it that never wait for it.
+"""SQLite: one writing connection with group commit, and reads beside it that never wait for it.
 
-SQLite 3.7.0 to 3.51.2 may corrupt a WAL when two connections write or checkpoint at once (facts/stack.md), so exactly
-one connection does either, and a lock file keeps other processes from opening a second one.
+Units run on the loop (store/turns.py); a commit, a checkpoint or a slow statement is done on a thread beside it. SQLite
+3.7.0 to 3.51.2 may corrupt a WAL when two connections write or checkpoint at once (facts/stack.md), so exactly one
+connection does either, one thing at a time, and a lock file keeps other processes from opening a second one.
 """
 
 import asyncio
@@ -10,14 +11,16 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Any, TypeVar, cast
+from queue import SimpleQueue
+from time import monotonic
+from typing import Any, TypeAlias, TypeVar, cast
 
-from store.statement import Statement
-from store.unit import Changed, CommitUnknown, Locked, Row, StoreError, Suspended, Unit, unheard
+from store.turns import NEXT_TURN, TURN, Aside, SqliteTx, WritingTx, drive, driven
+from store.unit import Changed, CommitUnknown, Locked, StoreError, Unit, unheard
 
 T = TypeVar("T")
 
@@ -25,7 +28,7 @@ OLDEST = (3, 35, 0)  # RETURNING
 # source: facts/stack.md and design/faults-and-security.md "Read first" 5
 SAFE_FOR_TWO_WRITERS = (3, 51, 3)
 UNITS_IN_A_COMMIT = 256
-WAL_LIMIT = 4 * 1024 * 1024  # checkpoint when the log has grown past this
+WAL_LIMIT = 16 * 1024 * 1024  # checkpoint when the log has grown past this
 
 _WRITER = (
     "PRAGMA journal_mode=WAL",
@@ -39,50 +42,10 @@ _WRITER = (
 _READER = ("PRAGMA query_only=ON", "PRAGMA busy_timeout=5000")
 
 
-class SqliteTx:
-    """The transaction a unit sees. Its awaits never suspend: the driver answers at once."""
-
-    __slots__ = ("_connection", "touched")
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self.touched: set[str] = set()
-
-    def touch(self, subject: str) -> None:
-        self.touched.add(subject)
-
-    async def all(self, statement: Statement, **params: Any) -> Sequence[Row]:
-        compiled = statement.sqlite
-        return self._connection.execute(compiled.sql, compiled.bind(params)).fetchall()
-
-    async def one(self, statement: Statement, **params: Any) -> Row | None:
-        compiled = statement.sqlite
-        cursor = self._connection.execute(compiled.sql, compiled.bind(params))
-        row = cursor.fetchone()
-        cursor.close()  # a statement still open would be in the way of the commit
-        return cast(Row | None, row)
-
-    async def run(self, statement: Statement, **params: Any) -> int:
-        compiled = statement.sqlite
-        cursor = self._connection.execute(compiled.sql, compiled.bind(params))
-        changed = cursor.rowcount
-        cursor.close()
-        return changed
-
-    async def many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
-        compiled = statement.sqlite
-        self._connection.executemany(compiled.sql, [compiled.bind(row) for row in rows]).close()
-
-
-def drive(unit: Unit[T], tx: SqliteTx) -> T:
-    """Run a unit to its end in one go. Raises Suspended when it awaits anything but its transaction."""
-    coroutine = unit(tx)
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return cast(T, end.value)
-    coroutine.close()
-    raise Suspended(f"{getattr(unit, '__qualname__', unit)} awaited something else than its transaction")
+Turns: TypeAlias = Generator[Aside, Any, None]
+"""Work on the writing connection, turn by turn: the loop's thread sends in what each thing aside came to."""
+_Asked: TypeAlias = tuple[Callable[[], Any], asyncio.AbstractEventLoop | None]
+"""Something to be done beside the loop, and who goes on afterwards."""
 
 
 @dataclass(slots=True, eq=False)
@@ -90,7 +53,6 @@ class _Waiting:
     """A unit in the queue, who waits for it, and how it ended."""
 
     unit: Unit[Any]
-    loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     changed: Changed
     value: Any = None
@@ -98,8 +60,9 @@ class _Waiting:
     touched: frozenset[str] = frozenset()
 
     def resolve(self) -> None:
+        """Tell the caller; nothing comes here before the commit."""
         if self.touched and self.error is None:
-            self.changed(self.touched)
+            self.future.get_loop().call_soon(self.changed, self.touched)  # before the caller goes on
         if self.future.done():  # the caller was cancelled meanwhile
             return
         if self.error is not None:
@@ -119,10 +82,15 @@ class SqliteStore:
         self.path = path
         self.changed: Changed = unheard
         self._lock: int | None = None
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._waiting: deque[_Waiting] = deque()
+        self._working: Turns | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # whose thread `_working` is on
+        self._idle: asyncio.Future[None] | None = None  # who waits until nothing is left to do
+        self._asides: SimpleQueue[_Asked | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._emptying = threading.Event()
+        self._emptying = False
         self._commits = 0
+        self._log = path.with_name(path.name + "-wal")
         if sqlite3.sqlite_version_info < OLDEST:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed")
         if writes:
@@ -132,7 +100,8 @@ class SqliteStore:
             except BaseException:
                 os.close(self._lock)
                 raise
-            self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
+            self._tx = WritingTx(self._writer)
+            self._thread = threading.Thread(target=self._beside, name="sqlite-writer", daemon=True)
             self._thread.start()
         self._reader = _connect(path, _READER, read_only=True)
         self._reading = SqliteTx(self._reader)
@@ -147,8 +116,13 @@ class SqliteStore:
         if self._thread is None:
             raise StoreError(f"{self.path} was opened for reading only, or is closed")
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(unit, loop, loop.create_future(), self.changed)
-        self._queue.put(waiting)
+        if loop is not self._loop:
+            self._move_to(loop)
+        waiting = _Waiting(unit, loop.create_future(), self.changed)
+        self._waiting.append(waiting)
+        if self._working is None:
+            self._working = self._work()
+            loop.call_soon(self._advance)  # not at once: whoever writes in the same moment shares the commit
         return cast(T, await waiting.future)
 
     async def read(self, unit: Unit[T]) -> T:
@@ -160,70 +134,110 @@ class SqliteStore:
 
     async def empty_log(self) -> None:
         """Everything committed is in the file, and the log is empty: nothing that was overwritten is left in it."""
-        self._emptying.set()
+        self._emptying = True
         await self.write(_nothing)  # its batch is followed by a checkpoint ...
         await self.write(_nothing)  # ... and the next one begins after it
-        if self._emptying.is_set():
+        if self._emptying:
             raise StoreError(f"the log of {self.path} could not be emptied: somebody else reads it")
 
     async def close(self) -> None:
         thread, self._thread = self._thread, None
+        if self._working is not None and self._loop is asyncio.get_running_loop():
+            self._idle = self._loop.create_future()
+            await self._idle
         self._reader.close()  # before the writer, so that the writer is the last one and empties the log
         if thread is not None:
-            self._queue.put(None)
+            self._asides.put(None)
             await asyncio.to_thread(thread.join)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    # -------------------------------------------------------------------------------------------- the writer's thread
+    # -------------------------------------------------------------------------------------- the loop and its thread
 
-    def _work(self) -> None:
-        tx = SqliteTx(self._writer)
-        log = self.path.with_name(self.path.name + "-wal")
-        is_open = True
-        while is_open:
-            batch, is_open = self._gather()
-            for group in self._commit_all(batch, tx):
-                _resolve(group)
-            # a checkpoint that fails is tried again after the next batch; a full disk shows there too
-            with contextlib.suppress(sqlite3.Error, OSError):
-                if self._emptying.is_set():
-                    busy = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-                    if not busy:
-                        self._emptying.clear()
-                elif batch and log.stat().st_size > WAL_LIMIT:
-                    self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    def _move_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on it works on this loop; what the last one left undone when it was closed is undone."""
+        if self._working is not None:
+            if self._loop is not None and not self._loop.is_closed():
+                raise StoreError(f"{self.path} is written to by another loop: one loop at a time")
+            ended = threading.Event()
+            self._asides.put((ended.set, None))
+            ended.wait()
+            self._working = None
+            self._waiting.clear()
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        self._loop = loop
+
+    def _advance(self, answer: Any = None, error: BaseException | None = None) -> None:
+        """One turn: from what the last thing aside came to, to the next one."""
+        working, loop = self._working, self._loop
+        assert working is not None and loop is not None
+        self._tx.until = monotonic() + TURN
+        try:
+            aside = working.send(answer) if error is None else working.throw(error)
+        except StopIteration:
+            self._working = None
+            if self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
+            return
+        if aside.work is None:
+            loop.call_soon(self._advance)
+        else:
+            self._asides.put((aside.work, loop))
+
+    def _beside(self) -> None:
+        """The thread: what is done beside the loop, one thing after the other."""
+        while (asked := self._asides.get()) is not None:
+            work, loop = asked
+            answer, error = None, None
+            try:
+                answer = work()
+            except BaseException as raised:
+                error = raised
+            if loop is not None:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(self._advance, answer, error)
         self._writer.close()
 
-    def _gather(self) -> tuple[list[_Waiting], bool]:
-        """Everything that waits, up to a limit; False once the store is being closed."""
-        batch: list[_Waiting] = []
-        first = self._queue.get()
-        while first is not None:
-            batch.append(first)
-            if len(batch) == UNITS_IN_A_COMMIT:
-                return batch, True
-            try:
-                first = self._queue.get_nowait()
-            except Empty:
-                return batch, True
-        return batch, False
+    # ------------------------------------------------------------------------------------------------ group commit
 
-    def _commit_all(self, batch: list[_Waiting], tx: SqliteTx) -> Iterator[list[_Waiting]]:
+    def _work(self) -> Turns:
+        """Commit what waits, group after group, until nothing does."""
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), UNITS_IN_A_COMMIT))]
+            yield from self._commit_all([waiting for waiting in batch if not waiting.future.cancelled()])
+            # a checkpoint that fails is tried again after the next batch; a full disk shows there too
+            with contextlib.suppress(sqlite3.Error, OSError):
+                if self._emptying:
+                    self._emptying = bool((yield Aside(self._truncate)))
+                elif self._log.stat().st_size > WAL_LIMIT:
+                    yield Aside(self._checkpoint)
+            yield NEXT_TURN  # whoever was told just now may go on, and share the next commit
+
+    def _truncate(self) -> int:
+        """Empty the log; not 0 when somebody is in the way."""
+        return int(self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+
+    def _checkpoint(self) -> None:
+        self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _commit_all(self, batch: Sequence[_Waiting]) -> Turns:
         """Commit the batch as one; when one unit costs everybody the transaction, commit each on its own."""
-        batch = [waiting for waiting in batch if not waiting.future.cancelled()]
         try:
-            self._commit(batch, tx)
-            yield batch
+            yield from self._commit(batch)
         except _Lost:
             for waiting in batch:
                 with contextlib.suppress(_Lost):  # its error is in `waiting` already
-                    self._commit([waiting], tx)
-                yield [waiting]
+                    yield from self._commit([waiting])
+                waiting.resolve()
+            return
+        for waiting in batch:
+            waiting.resolve()
 
-    def _commit(self, batch: list[_Waiting], tx: SqliteTx) -> None:
+    def _commit(self, batch: Sequence[_Waiting]) -> Turns:
         """Run the units, each in its savepoint, and commit; fill in how each ended. Raises _Lost when all is undone."""
+        before = self._writer.total_changes
         try:
             self._writer.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
@@ -231,22 +245,31 @@ class SqliteStore:
                 waiting.error = error
             return
         for waiting in batch:
-            self._run(waiting, tx)
+            yield from self._run(waiting)
         try:
-            self._writer.execute("COMMIT")
+            if self._writer.total_changes == before:
+                self._writer.execute("ROLLBACK")  # nothing to keep
+                return
+            yield Aside(self._sync)
         except sqlite3.Error as error:
             self._undo(batch, error)
         self._commits += 1
 
-    def _run(self, waiting: _Waiting, tx: SqliteTx) -> None:
+    def _sync(self) -> None:
+        self._writer.execute("COMMIT")
+
+    def _run(self, waiting: _Waiting) -> Turns:
         """One unit in its savepoint. Whatever it raises is its caller's; raises _Lost when SQLite undid everything."""
         waiting.value = waiting.error = None
+        tx = self._tx
         tx.touched = set()
         try:
             self._writer.execute("SAVEPOINT unit")
             try:
-                waiting.value = drive(waiting.unit, tx)
+                waiting.value = yield from driven(waiting.unit, tx)
                 waiting.touched = frozenset(tx.touched)
+            except GeneratorExit:
+                raise
             except BaseException as error:
                 waiting.error = error
                 self._writer.execute("ROLLBACK TO unit")
@@ -257,7 +280,7 @@ class SqliteStore:
                 self._writer.execute("ROLLBACK")
             raise _Lost from error
 
-    def _undo(self, batch: list[_Waiting], error: sqlite3.Error) -> None:
+    def _undo(self, batch: Sequence[_Waiting], error: sqlite3.Error) -> None:
         """A commit failed. Only a full disk proves that nothing was kept."""
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
@@ -274,19 +297,6 @@ def _unknown(error: sqlite3.Error) -> CommitUnknown:
     unknown = CommitUnknown(f"the commit ended in an error ({error}): read by id before acting again")
     unknown.__cause__ = error
     return unknown
-
-
-def _resolve(group: list[_Waiting]) -> None:
-    """Tell everybody how it ended, on their own loop; nothing comes here before the commit."""
-    for loop in {waiting.loop for waiting in group}:
-        mine = [waiting for waiting in group if waiting.loop is loop]
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_resolve_here, mine)
-
-
-def _resolve_here(group: list[_Waiting]) -> None:
-    for waiting in group:
-        waiting.resolve()
 
 
 def _connect(path: Path, pragmas: Sequence[str], *, read_only: bool = False) -> sqlite3.Connection:

@@ -1,15 +1,17 @@
 """A statement: one SQLAlchemy Core clause, compiled once per dialect, with its parameters in the driver's order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Insert
+from sqlalchemy import Insert, Text, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.expression import ClauseElement
+from sqlalchemy.sql.expression import ClauseElement, ColumnElement
 
 Clause = ClauseElement | Callable[[Any], ClauseElement]
 
@@ -35,6 +37,12 @@ class Compiled:
             return tuple([values[name] for name in self.order])
         except KeyError as missing:
             raise TypeError(f"parameter {missing} is missing for {self.sql}") from None
+
+    def bind_all(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        """Each row's values in the driver's order. Raises TypeError as `bind` does."""
+        if not rows or self.fixed or len(self.order) < 2 or any(row.keys() != self.accepted for row in rows):
+            return [self.bind(row) for row in rows]
+        return list(map(itemgetter(*self.order), rows))
 
 
 class Statement:
@@ -71,6 +79,33 @@ class Statement:
         order = tuple(compiled.positiontup or ())
         fixed = {name: compiled.binds[name].effective_value for name in order if not compiled.binds[name].required}
         return Compiled(compiled.string, order, frozenset(order), fixed)
+
+
+class Listed(ColumnElement[Any]):
+    """The values of a JSON list, which is one parameter: however many there are, the SQL stays the same."""
+
+    inherit_cache = False
+
+    def __init__(self, name: str, of: type[int] | type[str] = int) -> None:
+        self.name, self.of = name, of
+
+
+@compiles(Listed, "sqlite")
+def _listed_on_sqlite(listed: Listed, compiler: SQLCompiler, **kw: Any) -> str:
+    values = compiler.process(bindparam(listed.name, type_=Text), **kw)
+    return f"(SELECT value FROM json_each({values}))"  # noqa: S608
+
+
+@compiles(Listed, "postgresql")
+def _listed_on_postgresql(listed: Listed, compiler: SQLCompiler, **kw: Any) -> str:
+    values = compiler.process(bindparam(listed.name, type_=Text), **kw)
+    value = "value::bigint" if listed.of is int else "value"
+    return f"(SELECT {value} FROM json_array_elements_text({values}::json))"  # noqa: S608
+
+
+def one_of(column: ColumnElement[Any], name: str, of: type[int] | type[str] = int) -> ColumnElement[bool]:
+    """Whether a column is among the values of a JSON list, the parameter `name`."""
+    return column.op("IN", is_comparison=True)(Listed(name, of))
 
 
 def statement(clause: Clause) -> Statement:

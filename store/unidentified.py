@@ -272,15 +272,10 @@ async def decided(tx: Tx, id: int, *, state: str, outcome: str, by: str, now_us:
     await tx.run(_DECIDED, of=id, to_state=state, to_outcome=outcome, to_by=by, to_updated=now_us)
 
 
-async def unidentified_open(tx: Tx, limit: int) -> Sequence[Row]:
-    """What waits for a person, newest first. `candidates` is JSON: the best ones, each with `score` and `because`."""
-    return await unidentified_page(tx, limit=limit)
-
-
 async def unidentified_page(
     tx: Tx, *, state: str = "open", text: str = "", mark: str = "", before: int = 2**62, limit: int = 50
 ) -> Sequence[Row]:
-    """Rows in a state ("all": every one that concerns us), newest first.
+    """Rows in a state ("all": every one that concerns us; open: what waits for a person), newest first.
 
     `text` finds the number, the order number on the box, or a candidate's order or return; `mark` the name on the box.
     """

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,14 +144,21 @@ async def test_a_wrong_parameter_is_named(store: Store) -> None:
 # --------------------------------------------------------------------------------------------------------------- SQLite
 
 
-async def test_nobody_is_told_before_the_commit(sqlite_store: Store, sqlite_url: str) -> None:
-    """When a caller gets its answer, another connection sees the row."""
-    beside = sqlite3.connect(sqlite_path(sqlite_url))
+async def test_nobody_is_told_before_the_commit(
+    sqlite_store: sqlite.SqliteStore, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a caller gets its answer, another connection sees the row, however long the disk takes."""
+    beside, sync = sqlite3.connect(sqlite_path(sqlite_url)), sqlite_store._sync
+
+    def slowly() -> None:
+        time.sleep(0.01)
+        sync()
 
     async def one(n: int) -> bool:
         await sqlite_store.write(put(f"{n}"))
         return beside.execute("SELECT 1 FROM settings WHERE name = ?", (f"{n}",)).fetchone() is not None
 
+    monkeypatch.setattr(sqlite_store, "_sync", slowly)
     assert all(await asyncio.gather(*(one(n) for n in range(200))))
     beside.close()
 

@@ -240,15 +240,16 @@ async def test_an_order_that_makes_no_sense_is_declined(sqlite_store, change, co
 
 async def test_delivered_and_returned_follow_the_parcels(sqlite_store):
     """All parcels delivered: delivered. All home again: returned, never delivered."""
-    from store.parcels import save_conclusion
+    from store.parcels import save_conclusions
 
     await put(sqlite_store)
     await shipping(sqlite_store, **FIRST)
 
     async def move(tx, leg):
         row = await find_parcel(tx, "ups", FIRST["tracking_number"])
-        none = {"moved_us": None, "ended_us": None, "review_us": None, "next_poll_us": None}
-        await save_conclusion(tx, row["id"], leg=leg, status=Status.DELIVERED, conclusion="{}", **none)
+        found = {"of": row["id"], "to_leg": leg, "to_status": Status.DELIVERED, "to_conclusion": "{}"}
+        none = dict.fromkeys(("to_moved", "to_ended", "to_review", "to_next_poll", "to_stale"))
+        await save_conclusions(tx, [found | none])
 
     for leg, state in ((Leg.OUT, "delivered"), (Leg.BACK, "returned")):
         await sqlite_store.write(lambda tx, leg=leg: move(tx, leg))

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-from carriers.contract import Reason, Source
+from carriers.contract import Precision, Reason, Source
 from tracker.lifecycle import Attempt, Happening, HomeReason, Leg, Status
 from tracker.policy import Conclusion
 from tracker.wayhome import Case, CaseState, Deed, Line, Step, arithmetic, totals
@@ -69,6 +69,7 @@ def explained(conclusion: Conclusion) -> dict[str, Any]:
         "estimated_delivery": parcel.estimate.isoformat() if parcel.estimate else None,
         "promised_by": parcel.promised.isoformat() if parcel.promised else None,
         "late": conclusion.late,
+        "collect_by": conclusion.collect_by.isoformat() if conclusion.collect_by else None,
         "delivery_window": list(parcel.window) if parcel.window else None,
         "delivered_at": instant(parcel.delivered_at),
         "returned_at": instant(parcel.returned_at),
@@ -90,22 +91,26 @@ def explained(conclusion: Conclusion) -> dict[str, Any]:
 
 def instant(at: datetime | None) -> str | None:
     """RFC 3339 in UTC with Z, to the second."""
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if at else None
+    if at is None:
+        return None
+    return f"{(at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()[:19]}Z"
 
 
 def _event(happening: Happening) -> dict[str, Any]:
-    event = happening.event
+    event, sources = happening.event, happening.sources
+    local = event.local
     return {
-        "id": event.id,
-        "at": instant(event.at),
-        "local": event.local.isoformat(timespec="seconds") if event.local else None,
+        "id": happening.id,
+        # an event named by its second holds the text already (carriers/contract.py)
+        "at": happening.id[-20:] if event.precision is Precision.SECOND else instant(event.at),
+        "local": local.isoformat(timespec="seconds") if local else None,
         "kind": event.kind,
         "reason": event.reason,
         "code": event.code,
         "words": event.words,
         "place": str(event.place) or None,
-        "source": Source.POLL if Source.POLL in happening.sources else Source.PUSH,
-        "sources": list(happening.sources),
+        "source": Source.POLL if Source.POLL in sources else Source.PUSH,
+        "sources": list(sources),
     }
 
 

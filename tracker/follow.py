@@ -11,6 +11,7 @@ Message keys are families of words: `state.<word>`, `status.<leg>.<word>`, `step
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias, Union
 
@@ -92,7 +93,6 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "next.loss_yours": (),
     "next.exchange": (),
     "next.sent_back": (),
-    "next.look_again": (),
     # what you can do: `Follow.can_do`
     "do.nothing": (),
     "do.be_there": (),
@@ -105,7 +105,6 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
     "do.hand_over": ("carrier",),
     "do.keep_it": (),  # changed your mind: do nothing
     "do.look_around": (),  # delivered and not found
-    "do.return_it_by": ("day",),
 }
 
 
@@ -131,7 +130,7 @@ class StepState(StrEnum):
 # A date is a day, an aware datetime the wall clock it should be read on, a timedelta "5 minutes", Money an amount as it
 # is written in the language, several dates a list of days; a Message is rendered first, in the same language
 # ({reason} in "story.attempt").
-Arg: TypeAlias = Union[str, int, date, datetime, timedelta, Money, tuple[date, ...], "Message"]
+Arg: TypeAlias = Union[str, int, Decimal, date, datetime, timedelta, Money, tuple[date, ...], "Message"]
 
 
 @dataclass(frozen=True, slots=True)

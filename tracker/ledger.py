@@ -1,68 +1,83 @@
 """A payload's way: kept, read, entered as sightings, folded, concluded, said. Alone writes a parcel's conclusion."""
 
 import asyncio
-import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from carriers.contract import Event, Payload, Place, Readings, Reads, Source, Told, Unreadable
+from carriers.contract import Event, Payload, Readings, Reads, Source, Unreadable
 from fleet.clocks import from_us, to_us
 from merchants.terms import Terms, terms_on
 from store.again import write_surely
 from store.cases import find_case, money_of_case, note_case
-from store.engine import Row, Store, Tx
-from store.outbox import say
+from store.engine import Row, Store, StoreError, Tx
+from store.outbox import Saying, say, say_all
 from store.parcels import (
+    add_all_told,
     add_sightings,
-    add_told,
     due_reviews,
     find_parcel,
     lock_due_review,
-    lock_parcel,
     lock_parcel_by_id,
-    order_numbers_of,
-    reschedule,
-    return_number_of,
-    save_conclusion,
-    sightings_of,
-    told_of,
+    lock_parcels,
+    order_numbers_of_all,
+    reschedule_all,
+    return_numbers_of_all,
+    save_conclusions,
+    sightings_of_all,
+    told_of_all,
 )
 from store.payloads import (
+    all_mentioning,
     count_unknown_code,
     get_payload,
+    keep_mine,
     keep_payload,
+    mark_all_read,
     mark_read,
-    mention,
-    payloads_mentioning,
+    mention_all,
+    take_fresh,
     take_payload,
     unread_payloads,
 )
 from store.unidentified import first_of, note_number
-from tracker.explain import explained
-from tracker.lifecycle import ENDED, Purpose, Shipment, Sighting, Telling, fold
-from tracker.policy import Conclusion, Verdict, conclude, verdicts
-from tracker.polling import next_poll, stale_at
+from tracker.judging import Judged, corrections, judged, notice_data, shipment_of
+from tracker.known import Known, Said, by_number, known_of
+from tracker.lifecycle import Sighting, Telling, fold
+from tracker.policy import Conclusion, conclude
 from tracker.wayhome import CaseState, Deed, Line, Step
+
+__all__ = [
+    "SOON_US",
+    "TOGETHER",
+    "TO_BE_SEEN_TO",
+    "Kept",
+    "Ledger",
+    "corrections",
+    "deed_of",
+    "payload_of",
+    "shipment_of",
+]
 
 log = logging.getLogger(__name__)
 
-_event_in, _told_in = msgspec.json.Decoder(Event), msgspec.json.Decoder(Told)
 _out = msgspec.json.Encoder()
 
 GRACE_US = 3_600_000_000
 """So long after a carrier spoke of an unregistered number it is looked at: one hour."""
 READ_LEASE_US = 20_000_000
 """So long a payload is its reader's (real time); then the reader is taken to be dead."""
-TOGETHER = 64
-"""So many payloads are read at the same time, so many parcels reviewed: they share commits."""
+TOGETHER = 128
+"""So many payloads are taken to be read, so many parcels reviewed: they share commits."""
+AT_ONCE = 24
+"""So many parcels are entered with the same statements; the loop waits while they are judged."""
 MOST_TRIES = 3
 """A payload that killed its reader so often is set aside, kept and told to ops."""
 
@@ -73,6 +88,34 @@ class Kept:
 
     id: int
     unread: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A payload's row that is ours to read; `tries` counts this one."""
+
+    id: int
+    tries: int
+    received_us: int
+    payload: Payload
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A payload and what it says, or why it cannot be read."""
+
+    taken: Taken
+    found: Readings | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a payload says, number by number, and its events that nobody knows."""
+
+    taken: Taken
+    said: Mapping[str, Said]
+    unknown: Sequence[Event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +137,17 @@ class Ledger:
 
     async def take_in(self, payload: Payload, now: datetime) -> tuple[str, ...]:
         """Keep an answer and read it at once; the registered numbers it changed. One commit less than keep and read."""
+        return await self.take_in_all([payload], now)
+
+    async def take_in_all(self, payloads: Sequence[Payload], now: datetime) -> tuple[str, ...]:
+        """Keep answers and read them at once; the registered numbers that they changed."""
         real = self.real_us()
 
-        async def unit(tx: Tx) -> Row | None:
-            kept = await _keep(tx, payload, now)
-            return await _taken(tx, kept.id, real) if kept.unread else None
+        async def unit(tx: Tx) -> list[Taken]:
+            return [mine for payload in payloads if (mine := await _keep_mine(tx, payload, now, real)) is not None]
 
-        row = await write_surely(self.store, unit)
-        return await self._enter_kept(row, *self._understood(row), now) if row is not None else ()
+        taken = await write_surely(self.store, unit)
+        return await self._enter_taken([self._understood(mine) for mine in taken], now)
 
     async def read(self, id: int, now: datetime) -> tuple[str, ...]:
         """Read one kept payload and conclude about every parcel it speaks of; the registered numbers it changed.
@@ -110,33 +156,46 @@ class Ledger:
         """
 
         real = self.real_us()
-        row = await self.store.write(lambda tx: _taken(tx, id, real))
-        return await self._enter_kept(row, *self._understood(row), now) if row is not None else ()
+        taken = await self.store.write(lambda tx: _taken(tx, id, real))
+        return await self._enter_taken([self._understood(taken)], now) if taken else ()
 
-    def _understood(self, row: Row) -> tuple[Payload, Readings | Exception]:
-        """What a kept payload says, or why it cannot be read."""
-        payload = payload_of(row)
+    def _understood(self, taken: Taken) -> Understood:
+        """What a payload that is ours says, or why it cannot be read."""
+        payload = taken.payload
         try:
-            if row["tries"] > MOST_TRIES:
+            if taken.tries > MOST_TRIES:
                 raise Unreadable(f"reading it was interrupted {MOST_TRIES} times")
-            return payload, self.readings[payload.carrier].read(payload)
+            return Understood(taken, self.readings[payload.carrier].read(payload))
         except Exception as error:  # whatever a reading does, the bytes stay and ops hear of it
-            return payload, error
+            return Understood(taken, error)
 
-    async def _enter_kept(
-        self, row: Row, payload: Payload, found: Readings | Exception, now: datetime
-    ) -> tuple[str, ...]:
-        """Enter what a payload that is ours to read says, or set it aside."""
-        if isinstance(found, Exception):
-            await self._set_aside(row["id"], payload, found, now)
+    async def _enter_taken(self, understood: Sequence[Understood], now: datetime) -> tuple[str, ...]:
+        """Enter what payloads that are ours say, or set them aside; the registered numbers that changed.
+
+        All in one transaction; where one of them fails, each in its own, so that it costs no other.
+        """
+        for each in understood:
+            if isinstance(each.found, Exception):
+                await self._set_aside(each.taken.id, each.taken.payload, each.found, now)
+        readable = [each for each in understood if not isinstance(each.found, Exception)]
+        if not readable:
             return ()
-
-        async def enter(tx: Tx) -> tuple[str, ...]:
-            if not await mark_read(tx, row["id"], to_us(now)):
-                return ()
-            return await self._enter(tx, row["id"], payload, found, row["received_us"], now)
-
-        return await write_surely(self.store, enter)
+        try:
+            return await write_surely(self.store, partial(self._enter_all, readable, now))
+        except StoreError:
+            raise
+        except Exception:
+            if len(readable) == 1:
+                raise
+            log.exception("payloads are entered one by one", extra={"payloads": len(readable)})
+        alone = (write_surely(self.store, partial(self._enter_all, [each], now)) for each in readable)
+        ends = await asyncio.gather(*alone, return_exceptions=True)
+        changed: list[str] = []
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+            changed += end
+        return tuple(changed)
 
     async def read_all(self, now: datetime, limit: int = 200) -> int:
         """Read what is kept and not read yet, oldest first; how many were seen to.
@@ -144,27 +203,21 @@ class Ledger:
         New ones are read together, so that they share commits. What a reader died of is among those that were tried:
         they are read one by one, so that nothing but itself is blamed for it.
         """
+        seen_to = 0
+        while seen_to < limit:
+            real = self.real_us()
+            rows = await self.store.write(
+                partial(take_fresh, limit=TOGETHER, real_now_us=real, until_us=real + READ_LEASE_US)
+            )
+            if not rows:
+                break
+            await self._enter_taken([self._understood(taken_of(row)) for row in rows], now)
+            seen_to += len(rows)
         real = self.real_us()
-        fresh = await self.store.read(lambda tx: unread_payloads(tx, limit, real, most_tries=0))
-        for first in range(0, len(fresh), TOGETHER):
-            await self._read_together(fresh[first : first + TOGETHER], now)
-        tried = await self.store.read(lambda tx: unread_payloads(tx, limit, real))
+        tried = await self.store.read(lambda tx: unread_payloads(tx, limit, real, least_tries=1))
         for id in tried:
             await self.read(id, now)
-        return len(fresh) + len(tried)
-
-    async def _read_together(self, ids: Sequence[int], now: datetime) -> None:
-        real = self.real_us()
-
-        async def take(tx: Tx) -> list[Row]:
-            return [row for id in ids if (row := await _taken(tx, id, real)) is not None]
-
-        rows = await self.store.write(take)
-        understood = [(row, *self._understood(row)) for row in rows]  # before the first is entered: one commit for all
-        ends = await asyncio.gather(*(self._enter_kept(*each, now) for each in understood), return_exceptions=True)
-        for end in ends:
-            if isinstance(end, BaseException):
-                raise end
+        return seen_to + len(tried)
 
     async def review(self, id: int, now: datetime) -> None:
         """Conclude again about one parcel because time has passed, or for the first time."""
@@ -193,25 +246,28 @@ class Ledger:
     async def conclusion(self, tx: Tx, row: Row, now: datetime, as_of: datetime | None = None) -> Conclusion:
         """What follows from all that was told of a parcel (received until `as_of`, where given)."""
         limit = to_us(as_of) if as_of else None
-        seen, said = await self.history(tx, row, limit)
-        parcel, terms = fold(seen, said, shipment_of(row)), self.terms(row)
-        found = conclude(parcel, terms, as_of or now)
-        deed = await deed_of(tx, row["id"], limit) if found.case else None
-        return conclude(parcel, terms, as_of or now, deed) if deed else found
+        return await self._concluded(tx, row, *await self.history(tx, row, limit), now, as_of)
 
     async def history(self, tx: Tx, row: Row, limit: int | None = None) -> tuple[list[Sighting], list[Telling]]:
         """All that was seen and told of a parcel (received until `limit`, where given)."""
-        seen = [
-            Sighting(_event_in.decode(s["event"]), Source(s["source"]), s["payload_digest"])
-            for s in await sightings_of(tx, row["id"])
-            if limit is None or max(s["received_us"], s["linked_us"] or 0) <= limit
-        ]
-        said = [
-            Telling(_told_in.decode(t["told"]), t["payload_digest"])
-            for t in await told_of(tx, row["id"])
-            if limit is None or t["received_us"] <= limit
-        ]
-        return seen, said
+        return (await self._known(tx, [row["id"]]))[row["id"]].history(limit)
+
+    async def _known(self, tx: Tx, ids: Sequence[int]) -> dict[int, Known]:
+        return known_of(ids, await sightings_of_all(tx, ids), await told_of_all(tx, ids)) if ids else {}
+
+    async def _concluded(
+        self,
+        tx: Tx,
+        row: Row,
+        seen: Sequence[Sighting],
+        said: Sequence[Telling],
+        now: datetime,
+        as_of: datetime | None = None,
+    ) -> Conclusion:
+        parcel, terms = fold(seen, said, shipment_of(row)), self.terms(row)
+        found = conclude(parcel, terms, as_of or now)
+        deed = await deed_of(tx, row["id"], to_us(as_of) if as_of else None) if found.case else None
+        return conclude(parcel, terms, as_of or now, deed) if deed else found
 
     def terms(self, row: Row) -> Terms:
         """The terms a parcel is judged by: those in force when it was registered."""
@@ -239,125 +295,162 @@ class Ledger:
 
         await self.store.write(unit)
 
-    async def _enter(
-        self, tx: Tx, id: int, payload: Payload, readings: Readings, received_us: int, now: datetime
-    ) -> tuple[str, ...]:
-        changed, said, digest = [], _by_number(readings), payload.digest
-        # sorted: two transactions that speak of the same parcels lock them in the same order
-        for number in sorted(said):
-            await mention(tx, id, payload.carrier, number)
-            row = await lock_parcel(tx, payload.carrier, number)
-            if row is not None:
-                # Most answers repeat what is known: then nothing follows that time alone does not bring (review_due).
-                if await _tell(tx, row, said[number], payload.source, digest, received_us) or row["version"] == 0:
-                    await self.conclude(tx, row, now, entered=id)
-                    changed.append(number)
-            elif number not in payload.asked:
-                await _note_unknown(tx, payload.carrier, number, payload.source, now)
-        for event in readings.events:
-            if not event.known:
-                await _report_unknown(tx, event, payload, now)
+    async def _enter_all(self, understood: Sequence[Understood], now: datetime, tx: Tx) -> tuple[str, ...]:
+        """Enter what these payloads say and conclude; the registered numbers that changed."""
+        mine = await mark_all_read(tx, [each.taken.id for each in understood], to_us(now))
+        changed: list[str] = []
+        for together in _apart([each for each in understood if each.taken.id in mine]):
+            changed += await self._enter_together(tx, together, now)
         return tuple(changed)
 
-    async def _adopt(self, tx: Tx, row: Row, entered: int | None) -> None:
-        """Enter what was told of a number before it was registered."""
-        for kept in await payloads_mentioning(tx, row["carrier"], row["number"], but=entered):
-            payload = payload_of(kept)
-            await self.tell(tx, row, self.readings[payload.carrier].read(payload), payload, kept["received_us"])
+    async def _enter_together(self, tx: Tx, entries: Sequence[Entry], now: datetime) -> list[str]:
+        """Enter what payloads say of which no two speak of the same parcel: statement by statement, for all at once."""
+        spoken = {
+            (entry.taken.payload.carrier, number): (entry, entry.said[number])
+            for entry in entries
+            for number in entry.said
+        }
+        await mention_all(
+            tx,
+            [
+                {"payload_id": entry.taken.id, "carrier": carrier, "number": number}
+                for (carrier, number), (entry, _) in spoken.items()
+            ],
+        )
+        rows: dict[tuple[str, str], Row] = {}
+        # sorted: two transactions that speak of the same parcels lock them in the same order
+        for carrier in sorted({carrier for carrier, _ in spoken}):
+            numbers = sorted(number for its, number in spoken if its == carrier)
+            rows |= {(carrier, row["number"]): row for row in await lock_parcels(tx, carrier, numbers)}
+        known = await self._known(tx, [row["id"] for row in rows.values()])
+        news: list[Row] = []
+        for named, row in rows.items():
+            entry, said = spoken[named]
+            payload = entry.taken.payload
+            # Most answers repeat what is known: then nothing follows that time alone does not bring (review_due).
+            is_new = known[row["id"]].tell(said, payload.source, entry.taken.digest, entry.taken.received_us)
+            if is_new or row["version"] == 0:
+                news.append(row)
+        await self._adopt(tx, [row for row in news if row["version"] == 0], known, [each.taken.id for each in entries])
+        await _write_known(tx, known.values())
+        await self._judge(tx, news, known, now)
+        for (carrier, number), (entry, _) in spoken.items():
+            if (carrier, number) not in rows and number not in entry.taken.payload.asked:
+                await _note_unknown(tx, carrier, number, entry.taken.payload.source, now)
+        for entry in entries:
+            for event in entry.unknown:
+                await _report_unknown(tx, event, entry.taken.payload, now)
+        return [row["number"] for row in news]
+
+    async def _adopt(self, tx: Tx, rows: Sequence[Row], known: Mapping[int, Known], but: Sequence[int]) -> None:
+        """Enter what was told of numbers before they were registered."""
+        for carrier in sorted({row["carrier"] for row in rows}):
+            ids = {row["number"]: row["id"] for row in rows if row["carrier"] == carrier}
+            for kept in await all_mentioning(tx, carrier, sorted(ids), but):
+                payload, number = payload_of(kept), kept["of_number"]
+                if said := by_number(self.readings[carrier].read(payload)).get(number):
+                    known[ids[number]].tell(said, payload.source, payload.digest, kept["received_us"])
 
     async def tell(self, tx: Tx, row: Row, readings: Readings, payload: Payload, received_us: int) -> None:
         """Enter what a payload says of one parcel."""
-        if said := _by_number(readings).get(row["number"]):
-            await _tell(tx, row, said, payload.source, payload.digest, received_us)
+        if said := by_number(readings).get(row["number"]):
+            known = await self._known(tx, [row["id"]])
+            known[row["id"]].tell(said, payload.source, payload.digest, received_us)
+            await _write_known(tx, known.values())
 
-    async def conclude(self, tx: Tx, row: Row, now: datetime, *, entered: int | None = None) -> dict[str, Any]:
+    async def conclude(self, tx: Tx, row: Row, now: datetime) -> dict[str, Any]:
         """Fold, judge, save what changed, say what is new, all in the caller's transaction; the conclusion as JSON.
 
-        What was told before a parcel was registered is entered first, but for the payload `entered`.
+        What was told before a parcel was registered is entered first.
         """
+        known = await self._known(tx, [row["id"]])
         if row["version"] == 0:
-            await self._adopt(tx, row, entered)
-        conclusion = await self.conclusion(tx, row, now)
-        view = explained(conclusion)
-        encoded = _out.encode(view).decode()
-        parcel = conclusion.parcel
-        registered, minutes = from_us(row["created_us"]), self.terms(row).polling.minutes
-        poll = next_poll(
-            conclusion.status, parcel.purpose, registered=registered, moved=parcel.moved_at, now=now, minutes=minutes
-        )
-        stale = stale_at(
-            conclusion.status,
-            parcel.purpose,
-            registered=registered,
-            moved=parcel.moved_at,
-            heard=_heard(row, parcel.moved_at, now),
-            minutes=minutes,
-        )
-        stale_us = to_us(stale) if stale else None
-        poll_us = to_us(poll) if poll else row["next_poll_us"]
-        if poll and row["next_poll_us"] is not None:
-            poll_us = min(poll_us, row["next_poll_us"])  # a push may bring the next look forward, never put it off
-        review_us = to_us(conclusion.review_at) if conclusion.review_at else None
-        if encoded == row["conclusion"]:
-            await reschedule(tx, row["id"], review_us=review_us, next_poll_us=poll_us, stale_us=stale_us)
-            return view
-        before = msgspec.json.decode(row["conclusion"])
-        ended = parcel.decided_at if parcel.status in ENDED else None
-        await save_conclusion(
-            tx,
-            row["id"],
-            leg=conclusion.leg,
-            status=conclusion.status,
-            conclusion=encoded,
-            moved_us=to_us(parcel.moved_at) if parcel.moved_at else None,
-            ended_us=to_us(ended) if ended else None,
-            review_us=review_us,
-            next_poll_us=poll_us,
-            stale_us=stale_us,
-        )
-        if parcel.home_of:  # what follows is the other parcel's story, and said of that one
-            await self._conclude_first(tx, row, now)
-            return view
-        if (state := _case_state(view)) != _case_state(before):
-            await note_case(tx, row["id"], state, SOON_US if state in TO_BE_SEEN_TO else None)
-        verdicts_ = [*verdicts(conclusion, (row["leg"], row["status"])), *_corrections(before, view)]
-        if verdicts_:
-            await self._say(tx, row, view, verdicts_, now)
-        if conclusion.case:  # it may come home under another number that its carrier tells
-            for other in parcel.alternates:
-                await _note_told(tx, row, other, now)
-        return view
+            await self._adopt(tx, [row], known, [])
+            await _write_known(tx, known.values())
+        return (await self._judge(tx, [row], known, now))[0].view
 
-    async def _conclude_first(self, tx: Tx, row: Row, now: datetime) -> None:
+    async def _judge(self, tx: Tx, rows: Sequence[Row], known: Mapping[int, Known], now: datetime) -> list[Judged]:
+        """Conclude about parcels from what is known of them, keep what changed, say what is new."""
+        found = [
+            judged(row, await self._concluded(tx, row, *known[row["id"]].history(), now), self.terms(row), now)
+            for row in rows
+        ]
+        await reschedule_all(tx, [each.columns for each in found if not each.is_new])
+        new = [each for each in found if each.is_new]
+        await save_conclusions(tx, [each.columns for each in new])
+        for each in new:
+            if each.case_state is not None:
+                next_us = SOON_US if each.case_state in TO_BE_SEEN_TO else None
+                await note_case(tx, each.row["id"], each.case_state, next_us)
+        await self._say(tx, [each for each in new if each.says], now)
+        for each in new:
+            await self._follow_up(tx, each, now)
+        return found
+
+    async def _follow_up(self, tx: Tx, each: Judged, now: datetime) -> None:
+        """What a changed conclusion means for others."""
+        parcel = each.conclusion.parcel
+        if parcel.home_of:
+            await self._conclude_first(tx, each.row["id"], now)
+        elif each.conclusion.case:  # it may come home under another number that its carrier tells
+            for other in parcel.alternates:
+                await _note_told(tx, parcel.carrier, parcel.number, other, now)
+
+    async def _conclude_first(self, tx: Tx, further_id: int, now: datetime) -> None:
         """Conclude about the parcel that travels home under this one's number: it has moved."""
-        found = await first_of(tx, row["id"])
+        found = await first_of(tx, further_id)
         first = await lock_parcel_by_id(tx, found["id"]) if found else None
         if first is not None:
             await self.conclude(tx, first, now)
 
-    async def _say(self, tx: Tx, row: Row, view: dict[str, Any], found: Sequence[Verdict], now: datetime) -> None:
+    async def _say(self, tx: Tx, found: Sequence[Judged], now: datetime) -> None:
         """Put the verdicts in the outbox, each once, with the parcel's full state."""
-        data: dict[str, Any] = {
-            "merchant": row["merchant"],
-            "carrier": row["carrier"],
-            "number": row["number"],
-            "purpose": row["purpose"],
-            "order_numbers": await order_numbers_of(tx, row["id"]),
-            "return_number": await return_number_of(tx, row["id"]),
-            "parcel": view,
-        }
-        for verdict in found:
-            extra = dict(verdict.extra)
-            if "attempt" in extra:
-                extra["attempt"] = _ledger_row(view, extra["attempt"])
-            await say(
-                tx,
-                subject=f"parcel:{row['id']}",
-                name=verdict.name,
-                type=verdict.type,
-                at=now,
-                data={**data, "terms": view["terms"], "rule": verdict.rule or "correction", **extra},
-            )
+        if not found:
+            return
+        ids = [each.row["id"] for each in found]
+        orders, returns = await order_numbers_of_all(tx, ids), await return_numbers_of_all(tx, ids)
+        sayings: list[Saying] = []
+        for each in found:
+            row = each.row
+            all_ = {
+                "merchant": row["merchant"],
+                "carrier": row["carrier"],
+                "number": row["number"],
+                "purpose": row["purpose"],
+                "order_numbers": orders.get(row["id"], []),
+                "return_number": returns.get(row["id"]),
+            }
+            sayings += [
+                Saying(f"parcel:{row['id']}", verdict.name, verdict.type, notice_data(all_, each, verdict))
+                for verdict in each.says
+            ]
+        await say_all(tx, sayings, now)
+
+
+def _apart(understood: Sequence[Understood]) -> Iterator[list[Entry]]:
+    """Payloads in their order, so many together that no parcel is spoken of twice and the loop need not wait long."""
+    together: list[Entry] = []
+    spoken: set[tuple[str, str]] = set()
+    for each in understood:
+        if isinstance(each.found, Exception):
+            continue
+        said = by_number(each.found)
+        named = {(each.taken.payload.carrier, number) for number in said}
+        if together and (len(spoken) + len(named) > AT_ONCE or not spoken.isdisjoint(named)):
+            yield together
+            together, spoken = [], set()
+        together.append(Entry(each.taken, said, [event for event in each.found.events if not event.known]))
+        spoken |= named
+    if together:
+        yield together
+
+
+async def _write_known(tx: Tx, known: Iterable[Known]) -> None:
+    """Write what is new, all of it with two statements."""
+    if sightings := [row for each in known for row in each.sightings]:
+        await add_sightings(tx, sightings)
+    if told := [row for each in known for row in each.told]:
+        await add_all_told(tx, told)
 
 
 async def _keep(tx: Tx, payload: Payload, now: datetime) -> Kept:
@@ -367,28 +460,48 @@ async def _keep(tx: Tx, payload: Payload, now: datetime) -> Kept:
         source=payload.source,
         digest=payload.digest,
         body=payload.body,
-        asked=_out.encode(payload.asked).decode(),
+        asked=_out.encode(payload.asked).decode() if payload.asked else "[]",
         status=payload.status,
         received_us=to_us(now),
     )
     return Kept(row["id"], row["read_us"] is None)
 
 
-async def _taken(tx: Tx, id: int, real_us: int) -> Row | None:
-    """The row of a payload that is ours to read from now on; None where it was read, or somebody reads it now."""
+async def _keep_mine(tx: Tx, payload: Payload, now: datetime, real_us: int) -> Taken | None:
+    """Keep an answer, ours to read from then on; None where it was kept and read before."""
+    received_us, digest = to_us(now), payload.digest
+    id = await keep_mine(
+        tx,
+        carrier=payload.carrier,
+        source=payload.source,
+        digest=digest,
+        body=payload.body,
+        asked=_out.encode(payload.asked).decode(),
+        status=payload.status,
+        received_us=received_us,
+        until_us=real_us + READ_LEASE_US,
+    )
+    if id is not None:
+        return Taken(id, 1, received_us, payload, digest)
+    kept = await _keep(tx, payload, now)
+    return await _taken(tx, kept.id, real_us) if kept.unread else None
+
+
+async def _taken(tx: Tx, id: int, real_us: int) -> Taken | None:
+    """A payload that is ours to read from now on; None where it was read, or somebody reads it now."""
     mine = await take_payload(tx, id, real_now_us=real_us, until_us=real_us + READ_LEASE_US)
-    return await get_payload(tx, id) if mine else None
+    row = await get_payload(tx, id) if mine else None
+    return taken_of(row) if row else None
+
+
+def taken_of(row: Row) -> Taken:
+    """The row of a payload that was taken."""
+    return Taken(row["id"], row["tries"], row["received_us"], payload_of(row), row["digest"])
 
 
 SOON_US = 0
 TO_BE_SEEN_TO = frozenset({CaseState.EXPECTED, CaseState.CANCELLED, ""})
 """Cases that somebody sees to: to be ordered or left to the carrier; or not needed any more (homecoming.py)."""
-
-
-def _case_state(view: Mapping[str, Any]) -> str:
-    """How far its case is; empty without one, and for one that was kept before cases had rows."""
-    case = view.get("return_to_warehouse") or {}
-    return str(case["state"]) if "overdue" in case else ""
 
 
 async def deed_of(tx: Tx, parcel_id: int, until_us: int | None = None) -> Deed | None:
@@ -413,107 +526,18 @@ def _line(row: Row) -> Line:
     return Line(row["name"], row["kind"], amount, row["currency"], row["note"])
 
 
-def _heard(row: Row, moved: datetime | None, now: datetime) -> datetime:
-    """When the carrier was heard last about a parcel: it was asked, or it pushed something new."""
-    asked = from_us(row["checked_us"] if row["checked_us"] is not None else row["created_us"])
-    return max(asked, min(moved, now)) if moved else asked
-
-
-def shipment_of(row: Row) -> Shipment:
-    """What we ourselves know of a registered parcel."""
-    record = msgspec.json.decode(row["shipment"])
-    return Shipment(
-        row["carrier"],
-        row["number"],
-        Purpose(row["purpose"]),
-        Place(**record.get("origin") or {}),
-        Place(**record.get("destination") or {}),
-        record.get("service", ""),
-        bool(record.get("express")),
-        date.fromisoformat(record["promised"]) if record.get("promised") else None,
-        further=tuple((carrier, number) for carrier, number in record.get("further", ())),
-        home_of=tuple(record["home_of"]) if record.get("home_of") else None,
-    )
-
-
-def teller(source: str, telling: str) -> str:
-    """The name of a telling within its event: who speaks, and a digest of what is said."""
-    return f"{source}:{hashlib.blake2b(telling.encode(), digest_size=12).hexdigest()}"
-
-
-Said = tuple[list[Event], list[Told]]
-"""What one payload says of one number."""
-
-
-def _by_number(readings: Readings) -> dict[str, Said]:
-    said: dict[str, Said] = {number: ([], []) for number in readings.numbers}
-    for event in readings.events:
-        said[event.number][0].append(event)
-    for told in readings.told:
-        said[told.number][1].append(told)
-    return said
-
-
-async def _tell(tx: Tx, row: Row, said: Said, source: Source, digest: str, received_us: int) -> bool:
-    """Enter what a payload says of one parcel; whether any of it is new."""
-    events, told = said
-    earlier = {
-        (s["source"], s["event"]): s["received_us"] for s in await sightings_of(tx, row["id"]) if s["linked_us"] is None
-    }
-    fresh = [
-        {
-            "parcel_id": row["id"],
-            "event_id": event.id,
-            "teller": teller(source, encoded),
-            "source": source,
-            "payload_digest": digest,
-            "received_us": received_us,
-            "at_us": to_us(event.at),
-            "event": encoded,
-        }
-        for event in events
-        # what was told in the same words before is left
-        if not earlier.get((source, encoded := _out.encode(event).decode()), received_us) < received_us
-    ]
-    if fresh:
-        await add_sightings(tx, fresh)
-    news = bool(fresh)
-    kept = {t["teller"]: t for t in await told_of(tx, row["id"])}
-    for each in told:
-        encoded = _out.encode(each).decode()
-        by = teller(source, encoded)
-        before = kept.get(by)
-        if before and before["received_us"] <= received_us and before["payload_digest"] <= digest:
-            continue
-        changed = await add_told(
-            tx, parcel_id=row["id"], teller=by, payload_digest=digest, received_us=received_us, told=encoded
-        )
-        news |= changed and (before is None or received_us < before["received_us"] or _is_evidence(each, by, kept))
-    return news
-
-
-def _is_evidence(told: Told, teller: str, kept: Mapping[str, Row]) -> bool:
-    """Whether it matters which payload told it: it is named as evidence, or decides between two of one instant."""
-    if told.return_by or told.pickup_by:
-        return True
-    others = (_told_in.decode(row["told"]) for name, row in kept.items() if name != teller)
-    return any((other.newest, other.rescheduled) == (told.newest, told.rescheduled) for other in others)
-
-
 async def _note_unknown(tx: Tx, carrier: str, number: str, source: Source, now: datetime) -> None:
     """A number nobody registered: judged later, because an order service may register it a moment after its parcel."""
     at = to_us(now)
     await note_number(tx, carrier=carrier, number=number, source=source, now_us=at, due_us=at + GRACE_US)
 
 
-async def _note_told(tx: Tx, row: Row, number: str, now: datetime) -> None:
+async def _note_told(tx: Tx, carrier: str, number: str, other: str, now: datetime) -> None:
     """A number that the carrier of a parcel that goes home gives it beside its own, unless it is a parcel of ours."""
-    if number != row["number"] and await find_parcel(tx, row["carrier"], number) is None:
-        told_by = f"{row['carrier']} {row['number']}"
+    if other != number and await find_parcel(tx, carrier, other) is None:
         at = to_us(now)
-        await note_number(
-            tx, carrier=row["carrier"], number=number, source="told", now_us=at, due_us=at, told_by=told_by
-        )
+        told_by = f"{carrier} {number}"
+        await note_number(tx, carrier=carrier, number=other, source="told", now_us=at, due_us=at, told_by=told_by)
 
 
 async def _report_unknown(tx: Tx, event: Event, payload: Payload, now: datetime) -> None:
@@ -541,26 +565,3 @@ def payload_of(row: Row) -> Payload:
         tuple(msgspec.json.decode(row["asked"])),
         row["status"],
     )
-
-
-def _ledger_row(view: dict[str, Any], attempt: object) -> dict[str, Any]:
-    """The whole ledger row that an attempt's verdict speaks of."""
-    ordinal = attempt["ordinal"] if isinstance(attempt, dict) else None
-    rows: list[dict[str, Any]] = view["attempts"]["ledger"]
-    return next(row for row in rows if row["counted"] and row["ordinal"] == ordinal)
-
-
-def _corrections(before: dict[str, Any], after: dict[str, Any]) -> list[Verdict]:
-    """What was said of attempts and is no longer so: a row that is gone, or that turns out to be of another day."""
-    was, now = _days(before), _days(after)
-    changed = {n: day for n, day in was.items() if n not in now or (day and now[n] and day != now[n])}
-    if not changed:
-        return []
-    state = hashlib.blake2b(_out.encode([before["attempts"]["count"], now]), digest_size=8).hexdigest()
-    extra = {"was": {"count": before["attempts"]["count"], "days": was}, "corrected": sorted(changed)}
-    return [Verdict(f"out/attempts_corrected/{state}", "parcel.attempt_corrected", extra)]
-
-
-def _days(view: dict[str, Any]) -> dict[str, str | None]:
-    rows = view.get("attempts", {}).get("ledger", [])
-    return {str(row["ordinal"]): row["day"] for row in rows if row["counted"]}

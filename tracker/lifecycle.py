@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from msgspec import structs
 
@@ -89,11 +90,12 @@ class Shipment:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One telling of an event: by which kind of payload, named by its digest."""
+    """One telling of an event: by which kind of payload, named by its digest. `id` is the event's, where known."""
 
     event: Event
     source: Source
     digest: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class Happening:
 
     event: Event
     sources: tuple[Source, ...]
+    id: str  # the event's
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,12 +255,14 @@ def happenings(sightings: Iterable[Sighting]) -> tuple[Happening, ...]:
     """Every event once, oldest first."""
     tellings: dict[tuple[str, str], list[Sighting]] = {}
     for sighting in sightings:
-        tellings.setdefault((sighting.event.number, sighting.event.id), []).append(sighting)
-    merged = (
-        Happening(merge(s.event for s in group), tuple(sorted({s.source for s in group})))
-        for group in tellings.values()
-    )
-    return tuple(sorted(merged, key=lambda h: (h.event.at, _ORDER[h.event.kind], h.event.id, h.event.number)))
+        tellings.setdefault((sighting.id or sighting.event.id, sighting.event.number), []).append(sighting)
+    merged = [
+        Happening(group[0].event, (group[0].source,), id)
+        if len(group) == 1
+        else Happening(merge(s.event for s in group), tuple(sorted({s.source for s in group})), id)
+        for (id, _), group in tellings.items()
+    ]
+    return tuple(sorted(merged, key=lambda h: (h.event.at, _ORDER[h.event.kind], h.id, h.event.number)))
 
 
 # -------------------------------------------------------------------------------------------------------- what is told
@@ -269,14 +274,19 @@ def _stated(day: date | None, telling: Telling, name: str) -> Stated | None:
     return Stated(day, f"payload:{telling.digest}#{telling.told.fields.get(name, name)}") if day else None
 
 
-def _picture(tellings: Iterable[Telling], parcel: Parcel) -> Parcel:
-    """The parcel with what is told: each field as the payload with the newest event states it, stated beats absent.
+def _picture(tellings: Iterable[Telling], shipment: Shipment) -> dict[str, Any]:
+    """A parcel's fields as they are told: each as the payload with the newest event states it, stated beats absent.
 
     At the same instant a rescheduled estimate beats a scheduled one; then the payload with the smallest digest does.
     """
     told = sorted(tellings, key=lambda t: t.digest, reverse=True)
     told.sort(key=lambda t: (t.told.newest or _LONG_AGO, t.told.rescheduled))
-    changes: dict[str, object] = {}
+    picture: dict[str, Any] = {
+        "origin": shipment.origin,
+        "destination": shipment.destination,
+        "service": shipment.service,
+        "express": shipment.express,
+    }
     for telling in told:
         t = telling.told
         latest: dict[str, object] = {
@@ -287,18 +297,15 @@ def _picture(tellings: Iterable[Telling], parcel: Parcel) -> Parcel:
             "service": t.service,
             "express": t.express,
         }
-        if not parcel.origin:
+        if not shipment.origin:
             latest["origin"] = t.origin
-        if not parcel.destination:
+        if not shipment.destination:
             latest["destination"] = t.destination
-        changes |= {name: value for name, value in latest.items() if value}
-    return replace(
-        parcel,
-        **changes,  # type: ignore[arg-type]
-        references=tuple(sorted({r for t in told for r in t.told.references})),
-        alternates=tuple(sorted({a for t in told for a in t.told.alternates})),
-        found=any(t.told.found for t in told) or not told,
-    )
+        picture |= {name: value for name, value in latest.items() if value}
+    picture["references"] = tuple(sorted({r for t in told for r in t.told.references}))
+    picture["alternates"] = tuple(sorted({a for t in told for a in t.told.alternates}))
+    picture["found"] = any(t.told.found for t in told) or not told
+    return picture
 
 
 # ------------------------------------------------------------------------------------------------------------ the walk
@@ -366,14 +373,16 @@ class _Walk:
         """One event, in the order of instants."""
         if event.kind is Kind.UNKNOWN or event.effect is Effect.UPDATE:
             return
-        if Mark.COLLECTION in event.marks:
+        marks = event.marks
+        if marks and Mark.COLLECTION in marks:
             self.collections.add(event.day)
             return
         if event.number in self.homeward and not self._travels_home(event):
             return
-        self._withdraw(event)
+        if marks:
+            self._withdraw(event)
         self._note(event)
-        if Mark.CORRECTION in event.marks:
+        if marks and Mark.CORRECTION in marks:
             self._settle(Status.IN_TRANSIT, event)
         elif event.kind in (Kind.DELIVERED, Kind.RETURNED_TO_SENDER):
             self._arrive(event)
@@ -459,29 +468,18 @@ class _Walk:
 
 def fold(sightings: Iterable[Sighting], tellings: Iterable[Telling], shipment: Shipment) -> Parcel:
     """The parcel that all this tells of. Any permutation and repetition of the input gives the same."""
-    parcel = _picture(
-        tellings,
-        Parcel(
-            shipment.carrier,
-            shipment.number,
-            shipment.purpose,
-            origin=shipment.origin,
-            destination=shipment.destination,
-            service=shipment.service,
-            express=shipment.express,
-            promised=shipment.promised,
-            further=shipment.further,
-            home_of=shipment.home_of,
-        ),
-    )
+    picture = _picture(tellings, shipment)
     story = happenings(sightings)
     ours = (Place(), shipment.warehouse) if shipment.purpose is Purpose.RETURN else (shipment.warehouse, Place())
-    walk = _Walk(parcel.origin or ours[0], parcel.destination or ours[1], shipment.homeward)
+    walk = _Walk(picture["origin"] or ours[0], picture["destination"] or ours[1], shipment.homeward)
     for happening in story:
         walk.step(happening.event)
-    delivered = walk.status is Status.DELIVERED
-    return replace(
-        parcel,
+    if walk.status is Status.DELIVERED:
+        picture |= {"estimate": None, "window": None}
+    return Parcel(
+        shipment.carrier,
+        shipment.number,
+        shipment.purpose,
         leg=walk.leg,
         status=walk.status,
         happenings=story,
@@ -497,9 +495,11 @@ def fold(sightings: Iterable[Sighting], tellings: Iterable[Telling], shipment: S
         moved_at=story[-1].event.at if story else None,
         delay=walk.delay,
         place=next((h.event.place for h in reversed(story) if h.event.place), Place()),
-        estimate=None if delivered else parcel.estimate,
-        window=None if delivered else parcel.window,
+        promised=shipment.promised,
+        further=shipment.further,
+        home_of=shipment.home_of,
         unknown_codes=tuple(sorted({h.event.code or h.event.words for h in story if not h.event.known})),
+        **picture,
     )
 
 

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -17,7 +17,7 @@ from carriers.contract import Money
 from fleet.clocks import from_us, to_us
 from merchants.arrivals import checking_days
 from merchants.calendars import business_days_between, delivery_day_after, local_day
-from merchants.terms import Terms, terms_on
+from merchants.terms import Judged, Terms, terms_on
 from store.engine import Row, Tx
 from store.lookups import left_for, orders_of_return, orders_or_nobody, parcel_row, parcels_on_order, return_or_nobody
 from store.sealing import Sealer
@@ -198,7 +198,7 @@ def _tell_return(found: Found, asked: Asked) -> Follow:
         row["state"],
         _return_steps(row, parcel),
         stories,
-        _return_next(row, parcel, terms, tier),
+        _return_next(row, parcel, terms, tier, asked.now),
         _return_can_do(row, parcel, asked),
         checked_at=_newest(found.parcels, "checked_us"),
         next_check_at=_soonest([*found.parcels, *left]),
@@ -332,6 +332,8 @@ def _sentences(
         said.append(Message("story.no_scan_yet", {"day": from_us(shipped_us).date()}))
     elif status is Status.IN_TRANSIT and is_return:
         said.append(Message("story.return_on_its_way"))
+    elif status is Status.AVAILABLE_FOR_PICKUP and (day := _day(view.get("collect_by"))):
+        said.append(Message("story.available_for_pickup_until", {"day": day}))
     elif status in _NOW_SAYS:
         said.append(Message(_NOW_SAYS[status]))
     return said
@@ -504,9 +506,9 @@ def _order_next(row: Row, parcel: Row | None, asked: Asked, promise: tuple[date,
             terms = asked.terms(parcel["merchant"], parcel["created_us"])
             if day := _next_day(view, terms.judging(parcel["carrier"], view.get("service") or "")):
                 return Message("next.another_attempt_on", {"day": day})
-            return Message("next.collect" if view["attempts"]["max"] is None else "next.another_attempt")
+            return _collect(view) if view["attempts"]["max"] is None else Message("next.another_attempt")
         case Status.AVAILABLE_FOR_PICKUP:
-            return Message("next.collect")
+            return _collect(view)
         case Status.ON_HOLD:
             return Message("next.released")
         case Status.LOST | Status.DESTROYED:
@@ -521,6 +523,12 @@ def _order_next(row: Row, parcel: Row | None, asked: Asked, promise: tuple[date,
             return Message("next.first_scan")
         case _:
             return Message("next.moving")
+
+
+def _collect(view: dict[str, Any]) -> Message:
+    """Where it waits, and until when as far as the carrier says or its hold is known."""
+    day = _day(view.get("collect_by"))
+    return Message("next.collect_by", {"day": day}) if day else Message("next.collect")
 
 
 def _next_try(parcel: Row, view: dict[str, Any], asked: Asked) -> date | None:
@@ -622,7 +630,7 @@ _RETURN_NEXT = {
 }
 
 
-def _return_next(row: Row, parcel: Row | None, terms: Terms, tier: Tier) -> Message:
+def _return_next(row: Row, parcel: Row | None, terms: Terms, tier: Tier, now: datetime) -> Message:
     """What happens next with a return; once it arrived, between which days it is checked; then what is paid back."""
     about, state = _about(row), row["state"]
     if state in ("accepted", "partly_accepted", "refunded"):
@@ -631,6 +639,8 @@ def _return_next(row: Row, parcel: Row | None, terms: Terms, tier: Tier) -> Mess
         return Message("next.loss_guaranteed" if about["loss"]["guaranteed"] else "next.loss_yours")
     if state == "registered" and about.get("courier") == "own":
         return Message("next.send_it")
+    if state == "label_ready" and (day := _hand_over_by(about, terms, now)):
+        return Message("next.hand_over_by", {"day": day})
     if state in _RETURN_NEXT:
         return Message(_RETURN_NEXT[state])
     received = about.get("received")
@@ -639,6 +649,13 @@ def _return_next(row: Row, parcel: Row | None, terms: Terms, tier: Tier) -> Mess
         return Message("next.return_moving")
     start, end = checking_days(terms, datetime.fromisoformat(arrived))
     return Message("next.return_checked_by", {"start": start, "end": end})
+
+
+def _hand_over_by(about: Mapping[str, Any], terms: Terms, now: datetime) -> date | None:
+    """The last day on which the carrier's acceptance is still in time, where the terms judge by that scan."""
+    judged = [clock["ends"] for clock in about.get("clocks") or () if clock.get("judged_by") == Judged.ACCEPTANCE]
+    over = min((datetime.fromisoformat(ends) for ends in judged if ends), default=None)
+    return local_day(over - timedelta(minutes=1), terms.zone) if over and over > now else None
 
 
 def _about(row: Row) -> dict[str, Any]:

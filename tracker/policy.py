@@ -4,9 +4,9 @@ Pure: `conclude(parcel, terms, now)` reads no clock and no database. Time itself
 out), so every conclusion says when it has to be drawn again (`review_at`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from merchants.calendars import add_business_days, is_business_day
@@ -43,6 +43,7 @@ class Conclusion:
     review_at: datetime | None
     section: str = "attempts"  # where in the terms it stands what judged it
     rule: str = ""  # which rule gave the status
+    collect_by: date | None = None  # it waits somewhere until the end of that day
 
     @property
     def leg(self) -> Leg:
@@ -91,7 +92,19 @@ def conclude(parcel: Parcel, terms: Terms, now: datetime, deed: Deed | None = No
         review_at=None if ended else min(reviews, default=None),
         section=section,
         rule=_rule(parcel, status, passed),
+        collect_by=_collect_by(parcel, status, limit, stated, terms, now),
     )
+
+
+def _collect_by(
+    parcel: Parcel, status: Status, limit: int | None, stated: Sequence[Deadline], terms: Terms, now: datetime
+) -> date | None:
+    """The last day on which whoever it is for can still collect it; None while the carrier comes again by itself."""
+    waits = status is Status.AVAILABLE_FOR_PICKUP or (status is Status.ATTEMPT_FAILED and limit is None)
+    over = next((each.at for each in stated if each.at > now), None)
+    if not waits or over is None or parcel.leg is Leg.BACK:
+        return None
+    return over.astimezone(_zone(parcel, terms)).date() - timedelta(days=1)
 
 
 def _rule(parcel: Parcel, status: Status, passed: Deadline | None) -> str:
@@ -123,9 +136,13 @@ def deadlines(parcel: Parcel, terms: Terms, grace_days: int = 0) -> Iterator[Dea
 
 def _end_of(day: date, parcel: Parcel, terms: Terms) -> datetime:
     """The instant at which a local day at the delivery place is over."""
+    return datetime.combine(day + timedelta(days=1), time(), _zone(parcel, terms)).astimezone(UTC)
+
+
+def _zone(parcel: Parcel, terms: Terms) -> tzinfo:
+    """The delivery place's time as its scans tell it, else the shop's."""
     offset = local_offset(parcel)
-    zone = timezone(offset) if offset is not None else ZoneInfo(terms.shop.time_zone)
-    return datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
+    return timezone(offset) if offset is not None else ZoneInfo(terms.shop.time_zone)
 
 
 def _off_calendar(row: Attempt, terms: Terms) -> bool:

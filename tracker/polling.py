@@ -13,7 +13,7 @@ from carriers.contract import Busy, Carrier, CarrierError, Payload
 from fleet.clocks import Clock, from_us, to_us
 from merchants.terms import Terms
 from store.engine import Row, Store, Tx
-from store.parcels import checked, claim_due_polls, find_parcel, note_checked, parcel_by_id, release, renew
+from store.parcels import checked, claim_due_polls, find_parcel, note_checked, release, renew, turns_of
 from tracker.lifecycle import ENDED, Purpose, Status
 
 log = logging.getLogger(__name__)
@@ -46,8 +46,9 @@ _HOUSE: Mapping[str, int] = {}  # no figures of a shop's own
 
 LEASE_SECONDS = 25.0  # renewed while we are at it, so that a dead worker's parcels are soon another's
 RENEW_SECONDS = 8.0
-AT_ONCE = 72  # open calls to one carrier: the door holds at 80, and a purchase must not wait for polls
+AT_ONCE = 144  # open calls to one carrier: the door holds at 160, and a purchase must not wait for polls
 WAVES = 4  # so many times that many parcels are claimed together
+TAKEN_TOGETHER = 128  # so many parcels' answers at most are taken in as one
 LONGEST_SWEEP_US = 10_000_000
 
 Heard = tuple[Row, int, datetime]
@@ -82,9 +83,15 @@ def stale_at(
     None where no turn comes any more, and for return labels that nobody used: nothing is promised of those.
     """
     every = interval(status, purpose, registered=registered, moved=moved, now=heard, minutes=minutes)
+    after = _stale_after(status, purpose, every)
+    return heard + after if after else None
+
+
+def _stale_after(status: Status, purpose: Purpose, every: timedelta | None) -> timedelta | None:
+    """How long after its carrier was heard a parcel that is asked about so often is older news than promised."""
     if every is None or (status in _UNUSED and purpose is Purpose.RETURN):
         return None
-    return heard + 2 * every + HOUR
+    return 2 * every + HOUR
 
 
 def interval(
@@ -115,6 +122,7 @@ class Reader(Protocol):
     """What polling needs of the ledger."""
 
     async def take_in(self, payload: Payload, now: datetime) -> tuple[str, ...]: ...
+    async def take_in_all(self, payloads: Sequence[Payload], now: datetime) -> tuple[str, ...]: ...
     def terms(self, row: Row) -> Terms: ...
 
 
@@ -162,20 +170,44 @@ class Poller:
             return 0
         size = carrier.abilities.batch
         batches = [mine[start : start + size] for start in range(0, len(mine), size)]
-        turn, heard = asyncio.Semaphore(AT_ONCE), list[Heard]()
+        turn, heard, answers = asyncio.Semaphore(AT_ONCE), list[Heard](), asyncio.Queue[Payload | None]()
 
         async def one(batch: Sequence[tuple[Row, int]]) -> None:
             async with turn:
-                heard.extend(await self._ask(carrier, batch))
+                told = await self._ask(carrier, batch)
+            if told is None:
+                return
+            at = self.clock.now()
+            for payload in told:
+                answers.put_nowait(payload)
+            heard.extend((row, fence, at) for row, fence in batch)
 
         async with asyncio.TaskGroup() as group:
             keeping = group.create_task(self._keep_lease(mine))
+            taking = group.create_task(self._take_in(answers))
             async with asyncio.TaskGroup() as asking:
                 for batch in batches:
                     asking.create_task(one(batch))
+            answers.put_nowait(None)  # the last one has come
+            await taking
             keeping.cancel()
-        await self.store.write(lambda tx: self._checked(tx, heard))
+        await self.store.write(partial(self._checked, heard))
         return len(mine)
+
+    async def _take_in(self, answers: asyncio.Queue[Payload | None]) -> None:
+        """Take in what is answered, until None comes: whatever came meanwhile together, up to a limit."""
+        coming = True
+        while coming:
+            together, numbers, payload = list[Payload](), 0, await answers.get()
+            while payload is not None:
+                together.append(payload)
+                numbers += len(payload.asked)
+                if numbers >= TAKEN_TOGETHER or answers.empty():
+                    break
+                payload = answers.get_nowait()
+            coming = payload is not None
+            if together:
+                await self.ledger.take_in_all(together, self.clock.now())
 
     async def _keep_lease(self, mine: Sequence[tuple[Row, int]]) -> None:
         """What waits for its turn stays ours for as long as we live."""
@@ -200,40 +232,43 @@ class Poller:
         await self.store.write(unit)
         return tuple(changed)
 
-    async def _ask(self, carrier: Carrier, batch: Sequence[tuple[Row, int]]) -> list[Heard]:
-        """Ask about one batch and take in what is answered; those that were heard of, and when."""
+    async def _ask(self, carrier: Carrier, batch: Sequence[tuple[Row, int]]) -> list[Payload] | None:
+        """What is answered about one batch; None when nothing is."""
         try:
-            answers = await carrier.track([row["number"] for row, _ in batch])
+            return await carrier.track([row["number"] for row, _ in batch])
         except CarrierError as error:
             await self._put_off(carrier, batch, error)
-            return []
-        now = self.clock.now()
-        for payload in answers:
-            await self.ledger.take_in(payload, now)
-        return [(claimed, fence, now) for claimed, fence in batch]
+            return None
 
-    async def _checked(self, tx: Tx, heard: Sequence[Heard]) -> None:
+    async def _checked(self, heard: Sequence[Heard], tx: Tx) -> None:
         """When each was heard of, and when it is asked about next. Lost, it is only asked about once more."""
-        for claimed, fence, now in heard:
-            row = await parcel_by_id(tx, claimed["id"])
-            if row is None:
-                continue
-            following = next_poll(
-                Status(row["status"]),
-                Purpose(row["purpose"]),
-                registered=from_us(row["created_us"]),
-                moved=from_us(row["moved_us"]) if row["moved_us"] is not None else None,
-                now=now,
-                minutes=self.ledger.terms(row).polling.minutes,
-            )
-            await checked(
-                tx,
-                row["id"],
-                fence,
-                checked_us=to_us(now),
-                next_poll_us=to_us(following) if following else None,
-                stale_us=self._stale_us(row, now),
-            )
+        rows = {row["id"]: row for row in await turns_of(tx, [claimed["id"] for claimed, _, _ in heard])}
+        await checked(
+            tx,
+            [
+                {"of": claimed["id"], "was_fence": fence, **self._next_turn(rows[claimed["id"]], now)}
+                for claimed, fence, now in heard
+                if claimed["id"] in rows
+            ],
+        )
+
+    def _next_turn(self, row: Row, now: datetime) -> dict[str, int | None]:
+        """When a parcel was heard of (now), when it is asked about next, and from when on it is stale."""
+        status, purpose = Status(row["status"]), Purpose(row["purpose"])
+        every = interval(
+            status,
+            purpose,
+            registered=from_us(row["created_us"]),
+            moved=from_us(row["moved_us"]) if row["moved_us"] is not None else None,
+            now=now,
+            minutes=self.ledger.terms(row).polling.minutes,
+        )
+        stale = _stale_after(status, purpose, every)
+        return {
+            "to_checked": to_us(now),
+            "to_next_poll": to_us(now + every) if every else None,
+            "to_stale": to_us(now + stale) if stale else None,
+        }
 
     def _stale_us(self, row: Row, heard: datetime) -> int | None:
         """From when on a parcel's news is older than promised, if its carrier was heard then and not since."""

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 
 from carriers.contract import Carrier, Forged, Grants, Payload, Push, Source, States, Unreadable
 from store.engine import Store, Tx
@@ -76,9 +77,18 @@ async def grant(
         return None
 
 
+@cache
+def _states(carrier: type[Carrier]) -> bool:
+    """Whether a carrier's pushes say when they were sent. Looking a protocol up costs more than proving a push."""
+    return issubclass(carrier, States)
+
+
 def _late(carrier: Carrier, push: Push, real_now: datetime) -> int:
     """Seconds since the carrier says that it sent this, where they are too many; 0 in time, or when it does not say."""
-    stated = carrier.stated_at(push) if isinstance(carrier, States) else None
+    if not _states(type(carrier)):
+        return 0
+    states: States = carrier  # type: ignore[assignment]
+    stated = states.stated_at(push)
     return int((real_now - stated).total_seconds()) if stated and real_now - stated > LATE else 0
 
 

@@ -26,10 +26,11 @@ from webhooks.schedule import wait_after
 from webhooks.signing import sign
 
 ROWS = 200  # outbox rows spread in one transaction
-LANES = 8  # tries under way at one endpoint
+LANES = 8  # tries under way at one endpoint; one alone while nothing arrives there
 DEADLINE = 15.0  # seconds for one try, all of it
 LEASE = timedelta(seconds=25)  # a try that took longer than this died with its process
-SWEEP = 30.0  # seconds after which a sweep ends, though an endpoint may still be slow
+SWEEP = 30.0  # seconds after which a sweep ends; while an endpoint is slow the others go on
+SLOW = 1.0  # seconds: tries that take longer keep a sweep open
 LOOK_AGAIN = 0.25  # seconds between looks at a healthy endpoint while another one is slow
 LONGEST_WAIT = timedelta(days=1)  # that a receiver may ask for
 KEPT = 200  # bytes of an answer
@@ -183,6 +184,8 @@ class _Sweep:
         self._until = time.monotonic() + SWEEP
         self._known: set[EndpointId] = set()
         self._busy: set[EndpointId] = set()
+        self._under_way: dict[EndpointId, float] = {}  # since when its tries are
+        self._slow: set[EndpointId] = set()  # its last tries were
         self.errors: list[Exception] = []
         self.tries = 0
 
@@ -197,7 +200,7 @@ class _Sweep:
     async def look_for_new(self, group: asyncio.TaskGroup) -> None:
         """An endpoint that is made while another one is slow does not wait for it."""
         looked = time.monotonic()
-        while self._busy and time.monotonic() < self._until:
+        while self._busy and (time.monotonic() < self._until or self._is_held_open()):
             await asyncio.sleep(0.02)
             if time.monotonic() - looked > LOOK_FOR_NEW:
                 await self.begin(group)
@@ -207,7 +210,7 @@ class _Sweep:
         """Serve one endpoint; what goes wrong on our side is kept for the end, so that the others are served."""
         try:
             if endpoint.state == "active":
-                await self._serve(endpoint)
+                await self._serve(endpoint.id)
             else:
                 await self._probe(endpoint)
         except Exception as error:
@@ -216,25 +219,42 @@ class _Sweep:
         finally:
             self._busy.discard(endpoint.id)
 
-    async def _serve(self, endpoint: Endpoint) -> None:
+    async def _serve(self, endpoint_id: EndpointId) -> None:
         """Send what is due, and while others are still busy look again."""
-        secrets = self._secrets(endpoint)
-        while time.monotonic() < self._until:
-            owed = await self._claim(endpoint.id)
-            if owed:
-                self._busy.add(endpoint.id)
-                if not all(await asyncio.gather(*(self._try(endpoint, secrets, one) for one in owed))):
+        while self._goes_on(endpoint_id):
+            endpoint, owed = await self._claim(endpoint_id)
+            if endpoint and owed:
+                self._busy.add(endpoint_id)
+                if not await self._try_all(endpoint, owed):
                     return
             else:
-                self._busy.discard(endpoint.id)
+                self._busy.discard(endpoint_id)
                 if not self._busy:
                     return
                 await asyncio.sleep(LOOK_AGAIN)
 
+    def _goes_on(self, endpoint_id: EndpointId) -> bool:
+        """Until the sweep's time is up; whoever is quick also while a slow one keeps it open."""
+        return time.monotonic() < self._until or (endpoint_id not in self._slow and self._is_held_open())
+
+    def _is_held_open(self) -> bool:
+        now = time.monotonic()
+        return any(now - since > SLOW for since in self._under_way.values())
+
+    async def _try_all(self, endpoint: Endpoint, owed: Sequence[Owed]) -> bool:
+        """Some tries at once. Whether to go on."""
+        secrets, began = self._secrets(endpoint), time.monotonic()
+        self._under_way[endpoint.id] = began
+        try:
+            return all(await asyncio.gather(*(self._try(endpoint, secrets, one) for one in owed)))
+        finally:
+            del self._under_way[endpoint.id]
+            (self._slow.add if time.monotonic() - began > SLOW else self._slow.discard)(endpoint.id)
+
     async def _probe(self, endpoint: Endpoint) -> None:
         """Try a paused endpoint with one notice, when its turn has come."""
         now = self._real_now()
-        if endpoint.probe_at is None or endpoint.probe_at > now:
+        if endpoint.probe_at is None or max(endpoint.probe_at, endpoint.hold_until or now) > now:
             return
 
         async def unit(tx: Tx) -> Sequence[Owed]:
@@ -242,8 +262,8 @@ class _Sweep:
                 return ()
             return await shelf.claim_least_tried(tx, endpoint.id, now + LEASE)
 
-        for owed in await self._store.write(unit):
-            await self._try(endpoint, self._secrets(endpoint), owed)
+        if owed := await self._store.write(unit):
+            await self._try_all(endpoint, owed)
 
     def _secrets(self, endpoint: Endpoint) -> list[str]:
         """What signs: the newest secret, and the one before it for as long as it holds."""
@@ -252,12 +272,15 @@ class _Sweep:
             sealed.append(endpoint.old_secret)
         return [self._sealer.open(one).decode() for one in sealed]
 
-    async def _claim(self, endpoint_id: EndpointId) -> Sequence[Owed]:
+    async def _claim(self, endpoint_id: EndpointId) -> tuple[Endpoint | None, Sequence[Owed]]:
+        """The endpoint as it is by now (disabled, held, with another secret), and what is due there."""
         now = self._real_now()
-        if not await self._store.read(lambda tx: shelf.is_due(tx, endpoint_id, now)):
-            return ()
-        return await self._store.write(
-            lambda tx: shelf.claim_due(tx, endpoint_id, now=now, lease_until=now + LEASE, limit=LANES)
+        endpoint = await self._store.read(lambda tx: shelf.ready(tx, endpoint_id, now))
+        if endpoint is None:
+            return None, ()
+        lanes = 1 if endpoint.failing_since else LANES
+        return endpoint, await self._store.write(
+            lambda tx: shelf.claim_due(tx, endpoint_id, now=now, lease_until=now + LEASE, limit=lanes)
         )
 
     async def _try(self, endpoint: Endpoint, secrets: Sequence[str], owed: Owed) -> bool:
@@ -298,10 +321,12 @@ async def _mark(tx: Tx, endpoint: Endpoint, owed: Owed, answer: Answer, now: dat
         if await shelf.set_state(tx, endpoint.id, "disabled"):
             await _report(tx, endpoint, "ops.endpoint_gone", f"gone/{owed.id}/{owed.tries}", at)
         return False
+    if answer.retry_after:
+        await shelf.hold(tx, endpoint.id, now + min(answer.retry_after, LONGEST_WAIT))
     if await shelf.failed(tx, endpoint.id, at=now, limit=now - PATIENCE, probe_at=now + PROBE):
         await _report(tx, endpoint, "ops.endpoint_paused", f"paused/{to_us(now)}", at)
         return False
-    return True
+    return not answer.retry_after
 
 
 async def send(http: httpx.AsyncClient, url: str, headers: Mapping[str, str], content: bytes, now: datetime) -> Answer:

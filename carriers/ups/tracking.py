@@ -10,7 +10,7 @@ from carriers.ups.reading import CARRIER
 
 API = "tracking"
 # English only: descriptions are translated by locale, and the text patterns are English.  # source: facts/ups.md 4
-QUERY = {"locale": "en_US", "returnSignature": "false", "returnMilestones": "true", "returnPOD": "false"}
+QUERY = "locale=en_US&returnSignature=false&returnMilestones=true&returnPOD=false"
 
 
 class Tracking:
@@ -24,8 +24,8 @@ class Tracking:
         return [await self._one(number) for number in numbers]
 
     async def _one(self, number: str) -> Payload:
-        path = f"/api/track/v1/details/{quote(number, safe='')}"
-        response = await self._door.ask("GET", path, api=API, headers=headers(), params=QUERY)
+        path = f"/api/track/v1/details/{quote(number, safe='')}?{QUERY}"
+        response = await self._door.ask("GET", path, api=API, headers=headers())
         return Payload(CARRIER, Source.POLL, response.content, (number,), response.status_code)
 
     async def numbers_of(self, reference: str, shipper: str) -> Payload:

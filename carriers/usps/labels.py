@@ -77,8 +77,11 @@ class Intent:
 
     @classmethod
     def of(cls, prepared: Prepared) -> "Intent":
+        is_return = prepared.path == shipment.RETURN_LABEL
+        if not prepared.body:  # erased: the key is what is left to ask by
+            return cls(LabelFormat.PDF, False, is_return, "", "", "" if is_return else prepared.headers[shipment.KEY])
         asked = msgspec.json.decode(prepared.body)
-        picture, is_return = asked["imageInfo"]["imageType"], prepared.path == shipment.RETURN_LABEL
+        picture = asked["imageInfo"]["imageType"]
         wanted = next((ours for ours, theirs in shipment.IMAGES.items() if theirs == picture), LabelFormat.PDF)
         return cls(
             wanted,
