@@ -78,13 +78,17 @@ class RiskLine(ParcelLine):
 
 
 class RisksOut(Told):
-    """Parcels on their way out that somebody must look after."""
+    """Parcels on their way out that somebody must look after, newest first."""
 
     model_config = Told.model_config | example(
-        {"parcels": [_LINE | {"next": _RISKS["attempt_failed"], "deadline": "2026-03-06T17:00:00Z"}]}
+        {
+            "parcels": [_LINE | {"next": _RISKS["attempt_failed"], "deadline": "2026-03-06T17:00:00Z"}],
+            "next_cursor": None,
+        }
     )
 
     parcels: list[RiskLine]
+    next_cursor: str | None
 
 
 class CaseLine(Told):
@@ -329,9 +333,9 @@ class PayloadsOut(Told):
 # --------------------------------------------------------------------------------------------------------------- calls
 
 
-async def risks(call: Call[Nothing, Nothing]) -> Answer:
+async def risks(call: Call[Paged, Nothing]) -> Answer:
     """GET /v1/risks"""
-    return Answer(await risks_now(call.house))
+    return Answer(await risks_now(call.house, row_of(call.query.cursor, NO_ROW), call.query.limit))
 
 
 async def list_cases(call: Call[Paged, Nothing]) -> Answer:
@@ -373,18 +377,19 @@ async def payloads(call: Call[Nothing, Nothing]) -> Answer:
 # ----------------------------------------------------------------------------------------- the same, for the desk page
 
 
-async def risks_now(house: House) -> RisksOut:
+async def risks_now(house: House, before: int = NO_ROW, limit: int = 50) -> RisksOut:
     now = house.clock.now()
-    rows = await house.store.read(lambda tx: at_risk(tx, MOST))
+    rows = await house.store.read(lambda tx: at_risk(tx, before, limit + 1))
     return RisksOut(
+        next_cursor=cursor_at(rows[limit - 1]["id"]) if len(rows) > limit else None,
         parcels=[
             RiskLine(
                 **parcel_line(row, now).model_dump(),
                 next=_RISKS.get(row["status"], ""),
                 deadline=_instant(row["review_us"]),
             )
-            for row in rows
-        ]
+            for row in rows[:limit]
+        ],
     )
 
 

@@ -110,6 +110,7 @@ ENDPOINT: dict[str, Any] = {
     "created_at": "2026-03-01T09:00:00Z",
     "failing_since": None,
     "old_secret_until": None,
+    "hold_until": None,
 }
 
 
@@ -137,6 +138,9 @@ class EndpointOut(Told):
     failing_since: Instant | None = Field(default=None, description="Nothing arrived since")
     old_secret_until: Instant | None = Field(
         default=None, description="The secret before this one signs too until then"
+    )
+    hold_until: Instant | None = Field(
+        default=None, description="It asked to be left alone until then (429 or 503 with Retry-After)"
     )
 
 
@@ -341,6 +345,7 @@ def _shown(endpoint: Endpoint) -> dict[str, Any]:
         "created_at": endpoint.created_at,
         "failing_since": endpoint.failing_since,
         "old_secret_until": endpoint.old_until,
+        "hold_until": endpoint.hold_until,
     }
 
 

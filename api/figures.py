@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 from api.house import House
 from fleet.clocks import to_us
 from store.engine import Row
-from store.figures import figures
+from store.figures import Said, figures, said_since
 
 FRESH = 10.0  # seconds for which an answer is given again: who asks more often costs nothing
 MOST = 1_000_000  # calls left where a carrier's API has no limit
@@ -26,6 +26,7 @@ class Figures(Collector):
     def __init__(self, house: House) -> None:
         self._house = house
         self._found: Found = {}
+        self._said = Said()
         self._at = float("-inf")
         house.registry.register(self)
 
@@ -33,7 +34,9 @@ class Figures(Collector):
         """Count again, unless it was done just now. Raises StoreError."""
         if time.monotonic() - self._at > FRESH:
             now_us = to_us(self._house.clock.now())
-            self._found = await self._house.store.read(lambda tx: figures(tx, now_us))
+            store, carriers = self._house.store, sorted(self._house.carriers)
+            self._found = await store.read(lambda tx: figures(tx, now_us, carriers))
+            self._said = await store.read(lambda tx: said_since(tx, self._said))
             self._at = time.monotonic()
 
     def collect(self) -> Iterator[Metric]:
@@ -84,15 +87,15 @@ class Figures(Collector):
 
     def _notices(self, now: int) -> Iterator[Metric]:
         notices = CounterMetricFamily("homeward_notices", "Everything that was said, attempts too", labels=["type"])
-        for row in self._found["notices"]:
-            notices.add_metric([row["type"]], row["n"])
+        for type, count in self._said.notices.items():
+            notices.add_metric([type], count)
         yield notices
         attempts = CounterMetricFamily(
             "homeward_attempts", "Delivery attempts that failed", labels=["carrier", "ordinal"]
         )
         counts: Counter[tuple[str, str]] = Counter()
-        for row in self._found["attempts"]:
-            counts[row["carrier"], str(row["name"]).rpartition("/")[2]] += int(row["n"])
+        for (carrier, name), count in self._said.attempts.items():
+            counts[carrier, name.rpartition("/")[2]] += count
         for (carrier, ordinal), count in counts.items():
             attempts.add_metric([carrier, ordinal], count)
         yield attempts

@@ -17,6 +17,7 @@ from carriers.contract import LabelFormat
 from merchants.calendars import local_day
 from returns.collecting import Wanted as WantedPickup
 from returns.collecting import book, call_off, look
+from returns.homecoming import restate_costs
 from returns.mailing import Asked as AskedMail
 from returns.mailing import Envelope, Letter, address, mails_view, queue
 from returns.replacing import Wanted, replace_label, void_label
@@ -279,4 +280,5 @@ async def surcharge(call: Call[Nothing, SurchargeIn]) -> Answer:
         new = await bill(call.house.store, told, call.house.clock.now())
     except Unplaced as error:
         raise Problem(error.code, error.message) from error
+    await restate_costs(call.house.till, call.house.terms, carrier, number)
     return Answer(SurchargeOut(carrier=carrier, number=number, **call.body.model_dump()), 201 if new else 200)

@@ -44,6 +44,8 @@ async def readyz(call: Call[Nothing, Nothing]) -> Answer:
     """GET /readyz: 503 with the first thing that fails."""
     checks = {"database": await _database(call), "schema": await _schema(call)}
     checks |= {f"loop:{name}": "ok" if alive else "silent" for name, alive in call.house.alive().items()}
+    if call.house.leaving():
+        checks["doors"] = "about to close"
     if wrong := [f"{name} is {found}" for name, found in checks.items() if found != "ok"]:
         raise Problem("not_ready", "; ".join(wrong), headers={"Retry-After": "5"})
     return Answer(ReadyOut(status="ready", checks=checks))

@@ -42,13 +42,19 @@ def make_key() -> str:
     return PREFIX + secrets.token_urlsafe(32)
 
 
-async def issue(tx: Tx, sealer: Sealer, *, name: str, scopes: Iterable[str], at: datetime) -> str:
-    """A new key, returned once and kept only as its mark. Raises ValueError for an unknown scope."""
+async def issue(
+    tx: Tx, sealer: Sealer, *, name: str, scopes: Iterable[str], at: datetime, expires: datetime | None = None
+) -> str:
+    """A new key, returned once and kept only as its mark; it ends at `expires`. Raises ValueError for an unknown scope.
+
+    To change a key, make a second one: both live until the first ends or is revoked.
+    """
     wanted = frozenset(scopes)
     if unknown := wanted - SCOPES.keys():
         raise ValueError(f"no such scope: {', '.join(sorted(unknown))}; known are {', '.join(SCOPES)}")
     key = make_key()
-    await add_key(tx, mark=sealer.mark(key), hint=key[:_HINT], name=name, scopes=wanted, at=at)
+    hint = key[:_HINT]
+    await add_key(tx, mark=sealer.mark(key), hint=hint, name=name, scopes=wanted, at=at, expires=expires)
     return key
 
 
@@ -86,13 +92,19 @@ async def _find(house: House, kept: Kept, key: str) -> ApiKey | None:
         since = kept.since()
         if known := await living_key(house, mark):
             kept.keep(("key", mark), known, since)
-    return known
+    return known if known and _lives(known, datetime.now(UTC)) else None
+
+
+def _lives(key: ApiKey, now: datetime) -> bool:
+    return key.expires_at is None or now < key.expires_at
 
 
 async def living_key(house: House, mark: str) -> ApiKey | None:
     """The living key with this mark, its use noted."""
     found = await house.store.read(lambda tx: find_key(tx, mark))
     now = datetime.now(UTC)
+    if found and not _lives(found, now):
+        return None
     if found and (found.used_at is None or now - found.used_at > _NOTED_EVERY):
         key_id = found.id
         await house.store.write(lambda tx: note_use(tx, key_id, now))

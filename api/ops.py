@@ -51,6 +51,7 @@ def open_desk(app: web.Application, house: House) -> None:
     app.router.add_post("/ops/mutes", _behind(house, ops_forms.mute))
     app.router.add_post("/ops/mutes/{row}/lift", _behind(house, ops_forms.unmute))
     app.router.add_post("/ops/channels/test", _behind(house, _test))
+    app.router.add_post("/ops/unidentified/find", _behind(house, _look_for))
     app.router.add_post("/ops/unidentified/{row}/match", _behind(house, ops_forms.whose))
     app.router.add_post("/ops/unidentified/{row}/dismiss", _behind(house, ops_forms.nobodys))
     app.router.add_post("/ops/endpoints/{row}/replay", _behind(house, ops_forms.send_again))
@@ -137,6 +138,11 @@ async def _desk(house: House, request: web.Request, who: str) -> web.StreamRespo
     return await _shown(house)
 
 
+async def _look_for(house: House, request: web.Request, who: str) -> web.StreamResponse:
+    """POST /ops/unidentified/find: the desk, with the boxes that have this on them. Posted: a name is in no address."""
+    return await _shown(house, sought=(await ops_forms.fields_of(request)).get("sought", "").strip()[:100])
+
+
 async def _test(house: House, request: web.Request, who: str) -> web.StreamResponse:
     """POST /ops/channels/test: the desk, with what came of it."""
     try:
@@ -145,10 +151,11 @@ async def _test(house: House, request: web.Request, who: str) -> web.StreamRespo
         return await _shown(house, [TrialLine(channel="", ok=False, detail=problem.detail or problem.title)])
 
 
-async def _shown(house: House, trials: Sequence[TrialLine] = ()) -> web.Response:
+async def _shown(house: House, trials: Sequence[TrialLine] = (), sought: str = "") -> web.Response:
     now = house.clock.now()
     alerts = await open_alerts(house.store, limit=ROWS, now=now)
     endpoints, failing = await house.store.read(_endpoints)
+    risks, cases = await risks_now(house, limit=ROWS), await cases_now(house, limit=ROWS)
     return html(
         "ops.html",
         "en",
@@ -159,10 +166,12 @@ async def _shown(house: House, trials: Sequence[TrialLine] = ()) -> web.Response
         mutes=(await mutes_now(house)).mutes,
         channels=(await channels_now(house)).channels,
         trials=trials,
-        risks=(await risks_now(house)).parcels,
-        cases=(await cases_now(house)).cases,
+        risks=risks.parcels,
+        cases=cases.cases,
+        more={name for name, page in (("risks", risks), ("cases", cases)) if page.next_cursor},
         waiting=(await waiting_now(house)).returns,
-        unidentified=await open_now(house, ROWS),
+        unidentified=await open_now(house, ROWS, sought),
+        sought=sought,
         purchases=(await purchases_now(house)).purchases,
         codes=(await codes_now(house)).codes,
         carriers=(await carriers_now(house)).carriers,
@@ -183,6 +192,7 @@ async def _endpoints(tx: Tx) -> tuple[list[dict[str, Any]], Sequence[Row]]:
             "url": each.url,
             "state": each.state,
             "failing_since": each.failing_since,
+            "hold_until": each.hold_until,
             "owed": owed.get(each.id, 0),
         }
         for each in await list_endpoints(tx)

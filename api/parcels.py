@@ -208,6 +208,7 @@ class ParcelOut(Fresh):
     estimated_delivery: date | None
     promised_by: date | None = Field(None, description="The last day of the window that the shopper was promised")
     late: bool = Field(False, description="That day is over, and it is neither delivered nor on its way back")
+    collect_by: date | None = Field(None, description="Until this day it waits where the customer collects it")
     delivery_window: tuple[str, str] | None
     delivered_at: Instant | None
     returned_at: Instant | None

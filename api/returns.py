@@ -101,6 +101,7 @@ class WishOut(Told):
     condition: str
     exchange_for: str
     gets: str = Field(description="What the customer gets once it is accepted")
+    held: bool = Field(default=False, description="The terms keep its replacement for the customer from now on")
 
 
 class OrderWishesOut(Told):

@@ -12,7 +12,7 @@ from api.shapes import Asked, Instant, MerchantName, Told, example
 from returns.candidates import Identifier
 from returns.claiming import confirm, dismiss
 from returns.identifying import Box, enter, unidentified_view
-from store.unidentified import get_unidentified, unidentified_open, unidentified_page
+from store.unidentified import get_unidentified, unidentified_page
 
 # --------------------------------------------------------------------------------------------------------------- asked
 
@@ -182,9 +182,10 @@ async def list_page(call: Call[UnidentifiedQuery, Nothing]) -> Answer:
     return Answer(UnidentifiedPage(unidentified=shown, next_cursor=following))
 
 
-async def open_now(house: House, limit: int) -> list[UnidentifiedOut]:
-    """Those that wait for somebody, newest first: for the desk."""
-    rows = await house.store.read(lambda tx: unidentified_open(tx, limit))
+async def open_now(house: House, limit: int, text: str = "") -> list[UnidentifiedOut]:
+    """Those that wait for somebody, newest first: for the desk. `text`: a number, an order number, a name."""
+    mark = identifier(house).name_mark(text)
+    rows = await house.store.read(lambda tx: unidentified_page(tx, text=text, mark=mark, limit=limit))
     return [UnidentifiedOut.model_validate(unidentified_view(row, house.sealer)) for row in rows]
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from babel import Locale, negotiate_locale
 from babel.dates import format_date, format_skeleton, format_time, format_timedelta
 from babel.lists import format_list
 from babel.messages.pofile import read_po
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal
 
 from carriers.contract import Money
 from tracker.follow import Arg, Message
@@ -113,6 +114,8 @@ def write(value: Arg, locale: str) -> str:
             return format_list([write(each, locale) for each in value], locale=locale)
         case Money():
             return format_currency(value.amount, value.currency, locale=locale)
+        case Decimal():
+            return format_decimal(value, locale=locale)
         case _:
             return str(value)
 

@@ -121,7 +121,7 @@ def demo(
 
 
 @app.command()
-def migrate(data: Data = None) -> None:
+def migrate(as_json: Json = False, data: Data = None) -> None:
     """Bring the database to this version's schema."""
     import asyncio
 
@@ -134,6 +134,9 @@ def migrate(data: Data = None) -> None:
         found = asyncio.run(run(settings.database))
     except StoreError as error:
         _fail(str(error), 1)
+    if as_json:
+        typer.echo(json.dumps({"found": found.found, "revision": found.wanted, "migrated": not found.is_current}))
+        return
     typer.echo(
         "already current"
         if found.is_current
@@ -324,15 +327,37 @@ def export(
     typer.echo(f"{count} lines", err=True)
 
 
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="A bench, or all; without it, the list.")] = "",
+    minutes: Annotated[float, typer.Option(help="How long `memory` watches; 0: its own time.")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Measure a path of this installation against the floor beneath it."""
+    from cli.bench import NoBench, measure, names
+
+    if not name:
+        found = names()
+        lines = [f"{each:<10} {what}" for each, what in found.items()]
+        typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(lines))
+        return
+    try:
+        measure(name, as_json, minutes)
+    except NoBench as error:
+        _fail(str(error))
+
+
 @keys_app.command("make")
 def keys_make(
     name: str,
     scopes: Annotated[str, typer.Option(help="Scopes separated by commas; empty: all of them.")] = "",
+    days: Annotated[int, typer.Option(min=0, help="Days until it ends by itself; 0: only when it is revoked.")] = 0,
     as_json: Json = False,
     data: Data = None,
 ) -> None:
     """Make an API key and print it once."""
-    _call({"do": "make", "name": name, "scopes": [s for s in scopes.split(",") if s]}, as_json, data)
+    call = {"do": "make", "name": name, "scopes": [s for s in scopes.split(",") if s], "days": days}
+    _call(call, as_json, data)
 
 
 @keys_app.command("list")
@@ -355,28 +380,30 @@ def labels_reconcile(as_json: Json = False, data: Data = None) -> None:
 
 @labels_app.command("stop")
 def labels_stop(
-    why: Annotated[str, typer.Option(help="Why: everybody who asks is told.")] = "", data: Data = None
+    why: Annotated[str, typer.Option(help="Why: everybody who asks is told.")] = "",
+    as_json: Json = False,
+    data: Data = None,
 ) -> None:
     """Buy nothing from now on, also after a restart, until `homeward labels start`."""
-    _call({"do": "labels.stop", "why": why}, False, data)
+    _call({"do": "labels.stop", "why": why}, as_json, data)
 
 
 @labels_app.command("start")
-def labels_start(data: Data = None) -> None:
+def labels_start(as_json: Json = False, data: Data = None) -> None:
     """Let buying go on."""
-    _call({"do": "labels.start"}, False, data)
+    _call({"do": "labels.start"}, as_json, data)
 
 
 @labels_app.command("accept")
-def labels_accept(carrier: str, number: str, data: Data = None) -> None:
+def labels_accept(carrier: str, number: str, as_json: Json = False, data: Data = None) -> None:
     """Hand over a label that was held because it was not what was meant."""
-    _call({"do": "labels.accept", "carrier": carrier, "number": number}, False, data)
+    _call({"do": "labels.accept", "carrier": carrier, "number": number}, as_json, data)
 
 
 @labels_app.command("void")
-def labels_void(carrier: str, number: str, data: Data = None) -> None:
+def labels_void(carrier: str, number: str, as_json: Json = False, data: Data = None) -> None:
     """Void a label that is held, or one too many."""
-    _call({"do": "labels.void", "carrier": carrier, "number": number}, False, data)
+    _call({"do": "labels.void", "carrier": carrier, "number": number}, as_json, data)
 
 
 @labels_app.command("refunded")
@@ -384,24 +411,28 @@ def labels_refunded(
     carrier: str,
     number: str,
     amount: Annotated[str, typer.Argument(help="What came back; 0 where the carrier refused.")],
+    as_json: Json = False,
     data: Data = None,
 ) -> None:
     """Settle a price that was asked back, as the carrier's bill shows it."""
-    _call({"do": "labels.refunded", "carrier": carrier, "number": number, "amount": amount}, False, data)
+    _call({"do": "labels.refunded", "carrier": carrier, "number": number, "amount": amount}, as_json, data)
 
 
 @labels_app.command("close")
 def labels_close(
-    id: str, why: Annotated[str, typer.Option(help="What was found at the carrier.")], data: Data = None
+    id: str,
+    why: Annotated[str, typer.Option(help="What was found at the carrier.")],
+    as_json: Json = False,
+    data: Data = None,
 ) -> None:
     """End a purchase that waits for a person: the carrier was looked at, and nothing was bought."""
-    _call({"do": "labels.close", "id": id, "why": why}, False, data)
+    _call({"do": "labels.close", "id": id, "why": why}, as_json, data)
 
 
 @labels_app.command("retry")
-def labels_retry(id: str, data: Data = None) -> None:
+def labels_retry(id: str, as_json: Json = False, data: Data = None) -> None:
     """Let a purchase that waits for a person be looked for and sent again, with the same bytes."""
-    _call({"do": "labels.retry", "id": id}, False, data)
+    _call({"do": "labels.retry", "id": id}, as_json, data)
 
 
 @labels_app.command("prove")
@@ -431,9 +462,9 @@ def webhooks_replay(
 
 
 @webhooks_app.command("resume")
-def webhooks_resume(endpoint: int, data: Data = None) -> None:
+def webhooks_resume(endpoint: int, as_json: Json = False, data: Data = None) -> None:
     """Send to a paused or disabled endpoint again: everything that was held goes out at once."""
-    _call({"do": "webhooks.resume", "endpoint": endpoint}, False, data)
+    _call({"do": "webhooks.resume", "endpoint": endpoint}, as_json, data)
 
 
 @alerts_app.command("list")
@@ -557,33 +588,20 @@ def _call(call: dict[str, Any], as_json: bool, data: Path | None) -> None:
 @terms_app.command("check")
 def terms_check(
     files: Annotated[list[Path] | None, typer.Argument(help="Terms files; default: those of the service.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Check terms files and say, key by key, what is wrong."""
-    from merchants.terms import TermsError, load, load_all, without_calendar
+    from cli.terms import checked
 
-    settings = _settings()
-    bad = False
-    for path in files or []:
-        try:
-            terms = load(path)
-            typer.echo(f"{path}: {terms.name} {terms.version}, in force from {terms.effective_from}")
-            for fault in without_calendar(terms):
-                bad = True
-                typer.echo(f"{path.name}: {fault}", err=True)
-        except TermsError as error:
-            bad = True
-            typer.echo(str(error), err=True)
-    if not files:
-        try:
-            for name, versions in load_all(settings.terms_folder).items():
-                typer.echo(f"{name}: {', '.join(terms.version for terms in versions)}")
-                for fault in (fault for terms in versions for fault in without_calendar(terms)):
-                    bad = True
-                    typer.echo(f"{name}: {fault}", err=True)
-        except TermsError as error:
-            bad = True
-            typer.echo(str(error), err=True)
-    raise typer.Exit(1 if bad else 0)
+    found = checked(_settings().terms_folder, files or [])
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    for each in () if as_json else found:
+        if each["versions"]:
+            typer.echo(f"{each['terms']}: {each.get('says') or ', '.join(each['versions'])}")
+        for fault in each["faults"]:
+            typer.echo(fault, err=True)
+    raise typer.Exit(1 if any(each["faults"] for each in found) else 0)
 
 
 @terms_app.command("diff")

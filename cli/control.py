@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from api.keys import SCOPES, issue
 from cli.alerts import alerts_call
+from cli.doctor_notices import doctor_call
 from cli.erasing import erase_call
 from cli.exporting import export_call
 from cli.labels import labels_call
@@ -35,6 +36,7 @@ ROOMS: Mapping[str, Room] = {
     "unidentified": unidentified_call,
     "story": story_call,
     "erase": erase_call,
+    "doctor": doctor_call,
 }
 """Commands that need carriers or the ledger, by the word before their dot."""
 _LONGEST = 1 << 26
@@ -49,20 +51,28 @@ def socket_of(settings: Settings) -> Path:
     return settings.data / SOCKET
 
 
+async def ask(settings: Settings, call: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The answer of the running service; None when none runs on this machine. Raises Unable."""
+    path = socket_of(settings)
+    if not settings.database.startswith(SQLITE) or not path.exists():
+        return None
+    try:
+        reader, writer = await asyncio.open_unix_connection(str(path), limit=_LONGEST)
+    except (ConnectionRefusedError, FileNotFoundError):
+        path.unlink(missing_ok=True)  # a service that was killed left it behind
+        return None
+    writer.write(json.dumps(dict(call)).encode() + b"\n")
+    await writer.drain()
+    answer = json.loads(await reader.readline())
+    writer.close()
+    return _checked(answer)
+
+
 async def ask_or_do(settings: Settings, call: Mapping[str, Any]) -> dict[str, Any]:
     """The answer of the running service, or of this process when none runs. Raises Unable."""
-    path = socket_of(settings)
-    if settings.database.startswith(SQLITE) and path.exists():
-        try:
-            reader, writer = await asyncio.open_unix_connection(str(path), limit=_LONGEST)
-        except (ConnectionRefusedError, FileNotFoundError):
-            path.unlink(missing_ok=True)  # a service that was killed left it behind
-        else:
-            writer.write(json.dumps(dict(call)).encode() + b"\n")
-            await writer.drain()
-            answer = json.loads(await reader.readline())
-            writer.close()
-            return _checked(answer)
+    answer = await ask(settings, call)
+    if answer is not None:
+        return answer
     settings.data.mkdir(parents=True, exist_ok=True)
     if room := _room(call):
         async with open_parts(settings, environment_of(settings)) as parts:
@@ -106,11 +116,15 @@ async def do(store: Store, sealer: Sealer, call: Mapping[str, Any]) -> dict[str,
     now = datetime.now(UTC)
     match call:
         case {"do": "make", "name": str(name), "scopes": list(scopes)}:
+            wanted, days = scopes or list(SCOPES), int(call.get("days") or 0)
+            expires = now + timedelta(days=days) if days > 0 else None
             try:
-                key = await store.write(lambda tx: issue(tx, sealer, name=name, scopes=scopes or list(SCOPES), at=now))
+                key = await store.write(lambda tx: issue(tx, sealer, name=name, scopes=wanted, at=now, expires=expires))
             except ValueError as error:
                 return {"error": str(error)}
-            return {"key": key, "lines": [key, "Keep it: it is shown only now."]}
+            ends = text(expires) if expires else None
+            until = f" It ends at {ends}." if ends else ""
+            return {"key": key, "expires_at": ends, "lines": [key, f"Keep it: it is shown only now.{until}"]}
         case {"do": "list"}:
             keys = await store.read(list_keys)
             rows: list[dict[str, Any]] = [
@@ -121,11 +135,13 @@ async def do(store: Store, sealer: Sealer, call: Mapping[str, Any]) -> dict[str,
                     "scopes": sorted(key.scopes),
                     "created_at": text(key.created_at),
                     "revoked": key.revoked_at is not None,
+                    "expires_at": text(key.expires_at) if key.expires_at else None,
                 }
                 for key in keys
             ]
             lines = [
                 f"{r['id']:>4}  {r['hint']}...  {r['name']:<20} {'revoked' if r['revoked'] else ', '.join(r['scopes'])}"
+                + (f"  until {r['expires_at']}" if r["expires_at"] else "")
                 for r in rows
             ]
             return {"keys": rows, "lines": lines or ["no keys"]}

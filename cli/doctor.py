@@ -1,4 +1,4 @@
-"""`homeward doctor`: settings, disk, clock, database, terms and the carriers' credentials; each with what to do."""
+"""`homeward doctor`: settings, disk, clock, database, terms, mail, who is told, carriers; each with what to do."""
 
 import shutil
 import sqlite3
@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from carriers.contract import CarrierError, Check
+from cli.control import Unable, ask
+from cli.doctor_notices import Standing, look, notices, standing_of
 from cli.settings import Misconfigured, Settings, sealing_key
 from cli.wiring import carrier_names, environment_of, has_credentials, open_carriers, read_budgets, read_terms
 from merchants.terms import TermsError
 from returns.postbox import Undelivered
-from store.engine import StoreError
+from store.engine import StoreError, open_store
 from store.migrate import check
 
 ENOUGH_DISK = 1 << 30
@@ -64,6 +66,31 @@ async def _house(settings: Settings) -> AsyncIterator[Check]:
     except (TermsError, Misconfigured) as error:
         yield Check("terms", False, str(error))
     yield await _mail(settings)
+    async for line in _notices(settings):
+        yield line
+
+
+async def _notices(settings: Settings) -> AsyncIterator[Check]:
+    """Channels and endpoints: as the running service knows them, or as the database does when none runs."""
+    try:
+        found = await _standing(settings)
+    except (StoreError, Unable, OSError) as error:
+        yield Check("notices", False, str(error))
+        found = Standing()
+    async for line in notices(settings, found):
+        yield line
+
+
+async def _standing(settings: Settings) -> Standing:
+    if answer := await ask(settings, {"do": "doctor.look"}):
+        return standing_of(answer)
+    if not (await check(settings.database)).is_current:
+        return Standing()  # nothing was said yet, or a migration comes first: the doctor changes nothing
+    store = await open_store(settings.database)
+    try:
+        return standing_of(await look(store))
+    finally:
+        await store.close()
 
 
 async def _mail(settings: Settings) -> Check:

@@ -97,6 +97,10 @@ class Settings(BaseModel):
         str,
         Field(description="Days to keep what is over: addresses, payloads (raw answers and pushes), links, answers."),
     ] = "addresses=150,payloads=90,links=30,answers=30"
+    drain: Annotated[
+        float,
+        Field(ge=0, le=60, description="Seconds from a SIGTERM, in which /readyz says no, until the doors close."),
+    ] = 0.0
     metrics_port: Annotated[
         int, Field(ge=0, le=65535, description="A port of its own for /metrics, /healthz and /readyz; 0: none.")
     ] = 0

@@ -1,7 +1,7 @@
-"""`homeward terms diff` and `terms simulate`: two versions side by side, and what the kept history would become."""
+"""`homeward terms check`, `diff` and `simulate`: what is wrong, what differs, what the kept history would become."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -11,10 +11,41 @@ from typing import Any
 from cli.explaining import CARRIERS, Usage, reading, reading_under
 from cli.settings import Settings
 from cli.wiring import read_terms
-from merchants.terms import Terms, load, shipped
+from merchants.terms import Terms, TermsError, load, load_all, shipped, without_calendar
 from store.engine import open_store
 from tracker.ledger import Ledger
 from tracker.whatif import Trial, simulate
+
+
+def checked(folder: Path, files: Sequence[Path]) -> list[dict[str, Any]]:
+    """Of each file, or of each shop of the service: what it is, and `faults`, key by key."""
+    if files:
+        return [_checked_file(path) for path in files]
+    try:
+        shelf = load_all(folder)
+    except TermsError as error:
+        return [{"terms": str(folder), "versions": [], "faults": str(error).splitlines()}]
+    return [
+        {
+            "terms": name,
+            "versions": [terms.version for terms in versions],
+            "faults": [f"{name}: {fault}" for terms in versions for fault in without_calendar(terms)],
+        }
+        for name, versions in shelf.items()
+    ]
+
+
+def _checked_file(path: Path) -> dict[str, Any]:
+    try:
+        terms = load(path)
+    except TermsError as error:
+        return {"terms": str(path), "versions": [], "faults": str(error).splitlines()}
+    return {
+        "terms": str(path),
+        "versions": [terms.version],
+        "says": f"{terms.name} {terms.version}, in force from {terms.effective_from}",
+        "faults": [f"{path.name}: {fault}" for fault in without_calendar(terms)],
+    }
 
 
 def terms_named(settings: Settings, name: str) -> Terms:

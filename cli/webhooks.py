@@ -41,6 +41,7 @@ async def _list(parts: Parts) -> Answer:
             "events": list(each.events),
             "state": each.state,
             "failing_since": text(each.failing_since) if each.failing_since else None,
+            "hold_until": text(each.hold_until) if each.hold_until else None,
             "owed": owed.get(each.id, 0),
         }
         for each in endpoints
@@ -48,6 +49,7 @@ async def _list(parts: Parts) -> Answer:
     lines = [
         f"{r['id']:>4}  {r['state']:<8} {r['owed']:>6} owed  {r['url']}"
         + (f"  nothing arrived since {r['failing_since']}" if r["failing_since"] else "")
+        + (f"  wants rest until {r['hold_until']}" if r["hold_until"] else "")
         for r in rows
     ]
     return {"endpoints": rows, "lines": lines or ["no endpoints"]}

@@ -6,6 +6,8 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from store.parcels import reschedule_all
 from street.town import Town
 from tests.doors import CANARIES, MONDAY, Doors, make_house, on_the_street, open_doors
 from tracker.follow import SENTENCES, AttemptStory, EventStory, Follow, FollowKind, Message, ParcelStory, Tier
+from tracker.lookup import _hand_over_by
 
 FRIDAY = MONDAY + timedelta(days=11)
 EMAIL = {"email": "canary@example.com"}
@@ -70,6 +73,20 @@ async def test_a_parcel_shipped_before_it_was_scanned(doors: Doors) -> None:
     _, told = await ask(doors, order_number="B-1001", **EMAIL)
     shipped = next(step["at"] for step in told["steps"] if step["key"] == "shipped")
     assert shipped[:10] == "2026-03-03"
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Collect it by"), ("de", "spätestens am")])
+async def test_what_waits_says_until_when(sqlite_store: Store, language: str, words: str) -> None:
+    """At an access point: the carrier's last day, in the shopper's language, as what happens next."""
+    now = datetime(2026, 3, 12, 7, 28, tzinfo=UTC)
+    async with on_the_street(now) as (town, carriers), open_doors(make_house(sqlite_store, carriers, now)) as doors:
+        await doors.put_order()
+        parcel = await doors.ship(
+            "B-1001", town.create("ups", "access_point_collected", starts_at=MONDAY + timedelta(days=4)).number
+        )
+        _, told = await ask(doors, {"Accept-Language": language}, order_number="B-1001")
+    assert parcel["status"] == "available_for_pickup"
+    assert words in told["next"]["text"] and "{" not in told["next"]["text"]
 
 
 async def test_a_story_made_before_is_told_again_until_anything_changes(
@@ -340,7 +357,6 @@ def test_every_key_that_can_be_said_has_its_words() -> None:
 def test_every_key_that_lookup_writes_is_known() -> None:
     """A key in tracker/lookup.py that no catalogue has would be shown as its last word."""
     import ast
-    from pathlib import Path
 
     words = catalogues()["en"].forms
     tree = ast.parse((Path(__file__).parent.parent / "tracker" / "lookup.py").read_text())
@@ -349,6 +365,30 @@ def test_every_key_that_lookup_writes_is_known() -> None:
     assert len(keys) > 20
     assert not {key for key in keys if key not in words}
     assert not {key for key in keys if key.split(".")[0] in ("story", "next", "do")} - set(SENTENCES)
+
+
+def test_a_label_says_until_when_it_is_handed_over_in_time() -> None:
+    """Where the carrier's acceptance decides: the earliest clock's last day in the shop's zone."""
+    terms = shipped()["boutique-us"][-1]
+    late, early = "2026-03-20T05:00:00Z", "2026-03-18T04:00:00Z"  # midnight in New York
+    clocks = [{"ends": late, "judged_by": "acceptance"}, {"ends": early, "judged_by": "acceptance"}]
+    about = {"clocks": [*clocks, {"ends": "2026-03-10T05:00:00Z", "judged_by": "registration"}, {"ends": None}]}
+    assert _hand_over_by(about, terms, MONDAY) == date(2026, 3, 17)
+    assert _hand_over_by(about, terms, MONDAY + timedelta(days=30)) is None
+    assert _hand_over_by({"clocks": [{"ends": late, "judged_by": "registration"}]}, terms, MONDAY) is None
+    assert _hand_over_by({}, terms, MONDAY) is None
+
+
+def test_every_sentence_is_said_somewhere() -> None:
+    """A sentence that five languages have and nobody says is a promise that was not kept."""
+    root = Path(__file__).parent.parent
+    files = [file for room in ("tracker", "api", "returns") for file in (root / room).rglob("*") if file.is_file()]
+    code = "\n".join(file.read_text() for file in files if file.suffix in (".py", ".html"))
+    built = {"next.refund", "next.refund_of", "next.store_credit", "next.store_credit_of"}  # next.{pot}_of
+    table = 1  # once in the table of sentences itself
+    assert not [
+        key for key in SENTENCES if key not in built and code.count(f'"{key}"') + code.count(f"'{key}'") <= table
+    ]
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.po")), ids=lambda path: path.stem)
@@ -382,6 +422,12 @@ def test_each_language_counts_in_its_own_way(locale: str, zero_is: int) -> None:
 )
 def test_dates_are_written_as_a_language_writes_them(locale: str, words: str) -> None:
     assert render("next.promised", locale, start=date(2026, 3, 4), end=date(2026, 3, 6)) == words
+
+
+def test_numbers_are_written_as_a_language_writes_them() -> None:
+    """A kilometre and a half has a comma wherever people write one."""
+    assert render("places.distance", "en", km=Decimal("1.5")) == "1.5 km away"
+    assert all("1,5 km" in render("places.distance", each, km=Decimal("1.5")) for each in ("it", "fr", "de", "es"))
 
 
 def test_no_language_leaves_words_in_english() -> None:

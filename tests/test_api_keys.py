@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -70,6 +70,23 @@ async def test_a_revoked_key_ends_at_once(doors: Doors) -> None:
     assert (await doors.call("GET", "/v1/parcels"))[0] == 200
     await doors.house.store.write(lambda tx: revoke_key(tx, 1, datetime.now(UTC)))
     assert (await doors.call("GET", "/v1/parcels"))[0] == 401
+
+
+async def test_a_key_ends_when_it_was_to_end(store: Store) -> None:
+    """Before its time it opens, afterwards nothing does; a second key beside it lives on: so keys are changed."""
+    now = datetime.now(UTC)
+    house = make_house(store)
+    ended, living, lasting = [
+        await store.write(
+            lambda tx, ends=ends: issue(tx, house.sealer, name="x", scopes=["orders:read"], at=now, expires=ends)  # type: ignore[misc]
+        )
+        for ends in (now - timedelta(seconds=1), now + timedelta(hours=1), None)
+    ]
+    async with open_doors(house) as doors:
+        for key, status in ((ended, 401), (living, 404), (lasting, 404)):
+            headers = {"Authorization": f"Bearer {key}"}
+            assert (await doors.call("GET", "/v1/orders/boutique-eu/B-404", headers=headers))[0] == status
+    assert [key.expires_at is None for key in (await store.read(list_keys))[:3]] == [False, False, True]
 
 
 async def test_the_first_start_makes_one_key_that_works(sqlite_store: Store) -> None:

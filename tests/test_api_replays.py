@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from store.endpoints import list_endpoints
+from api.routes import ROUTES
+from store.endpoints import find_endpoint, list_endpoints
 from store.engine import Store
 from store.idempotency import begin
 from tests.doors import Doors, make_house, make_key, open_doors
@@ -105,3 +106,29 @@ async def test_a_stored_answer_is_sealed(sqlite_store: Store, sqlite_url: str) -
     folder = Path(sqlite_url.removeprefix("sqlite:///")).parent
     kept = b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
     assert made["secret"].encode() not in kept
+
+
+async def test_a_secret_is_rotated_once_however_often_it_is_asked(doors: Doors) -> None:
+    """The answer got lost and the call came again: the same new secret, and the old one still signs beside it."""
+    _, made, _ = await doors.call("POST", "/v1/endpoints", json=BODY)
+    path = f"/v1/endpoints/{made['id']}/rotate"
+    first, again = [await doors.call("POST", path, headers=key("turn")) for _ in range(2)]
+    assert first[1] == again[1] and again[2]["Idempotent-Replayed"] == "true"
+    endpoint = await doors.house.store.read(lambda tx: find_endpoint(tx, made["id"]))
+    assert endpoint and endpoint.old_secret
+    assert doors.house.sealer.open(endpoint.old_secret).decode() == made["secret"]
+    assert doors.house.sealer.open(endpoint.secret).decode() == first[1]["secret"]
+
+
+# these change nothing the second time, only read, or belong to others' protocols
+MAY_BE_REPEATED = {
+    "/v1/parcels/{carrier}/{number}/refresh", "/v1/returns/{return_number}/cancel", "/v1/eligibility",
+    "/v1/follow/order", "/v1/follow/return", "/v1/alerts/{alert_id}/ack", "/v1/channels/test",
+    "/v1/endpoints/{endpoint_id}/disable", "/v1/endpoints/{endpoint_id}/resume",
+    "/webhooks/{carrier}", "/webhooks/{carrier}/token",
+}  # fmt: skip
+
+
+def test_whatever_creates_or_spends_takes_a_key() -> None:
+    """Every POST takes an Idempotency-Key but those that may be repeated as they are."""
+    assert {route.path for route in ROUTES if route.method == "POST" and not route.idempotent} == MAY_BE_REPEATED

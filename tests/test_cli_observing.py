@@ -20,6 +20,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
+from api import manners
 from api.keys import SCOPES, issue
 from cli import logs
 from cli.demo import free_port
@@ -272,6 +273,7 @@ def lines() -> Any:
     root.handlers[:], _ = before
     root.setLevel(before[1])
     structlog.reset_defaults()
+    vars(manners.log).pop("bind", None)  # it keeps how it was first used
 
 
 def test_only_fields_that_are_allowed_are_logged(lines: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Page
+from sqlalchemy import Text, bindparam, insert, select
 
 from alerts.channels import TRIAL, Channel
 from alerts.desk import sweep
@@ -15,9 +16,11 @@ from api.charts import by_day, in_spans
 from fleet.budgets import Budget, Rate
 from fleet.clocks import real_now
 from store.audience import Audience
-from store.engine import Store
+from store.engine import Store, Tx
 from store.keys import list_keys, revoke_key
 from store.outbox import say
+from store.schema import parcels
+from store.statement import statement
 from street.town import Town
 from tests import listeners
 from tests.browser import DESKTOP, PHONE, axe_violations, chromium
@@ -25,6 +28,13 @@ from tests.doors import Doors, make_house, make_key, on_the_street, open_doors
 from tests.test_pages_states import picture
 from webhooks.outbound import client, deliver, spread
 
+_COPIED = [column for column in parcels.c if column.name not in ("id", "number")]
+ANOTHER = statement(  # a parcel just like the one at risk
+    insert(parcels).from_select(
+        ["number", *(column.name for column in _COPIED)],
+        select(bindparam("of", type_=Text), *_COPIED).where(parcels.c.status == "attempt_failed").limit(1),
+    )
+)
 NOW = datetime(2026, 3, 12, 7, 20, tzinfo=UTC)
 
 
@@ -54,6 +64,23 @@ async def enter(doors: Doors, page: Page, key: str) -> None:
     await page.goto(str(doors.client.make_url("/ops")))
     await page.get_by_label("API key").fill(key)
     await page.get_by_role("button", name="Open the desk").click()
+
+
+_SIDEWAYS = """() => [...document.querySelectorAll('.wide')].filter(each => each.scrollWidth > each.clientWidth)
+  .map(each => each.textContent.trim().slice(0, 40))"""
+_NARROW = """() => [...document.querySelectorAll('.wide td > div')].filter(
+  each => each.textContent.trim() && each.getBoundingClientRect().width < 100).map(each => each.textContent)"""
+_UNNAMED = """() => [...document.querySelectorAll('.wide td')].filter(
+  each => each.textContent.trim() && !getComputedStyle(each, '::before').content.includes(each.dataset.head))
+  .map(each => each.textContent)"""
+
+
+async def tables_fit(page: Page, size: dict[str, int]) -> None:
+    """On a phone nobody scrolls sideways: each cell stands under its column's name, wide enough to be read."""
+    if size == PHONE:
+        assert await page.locator(".wide td").count() > 5
+        for wrong in (_SIDEWAYS, _NARROW, _UNNAMED):
+            assert await page.evaluate(wrong) == []
 
 
 @pytest.mark.browser
@@ -86,6 +113,7 @@ async def test_ops_see_what_to_do_and_say_that_they_have(doors: Doors, size: Any
         assert "Attempt ledger: 2 of 3" in await page.locator("main").inner_text()
         assert await page.locator("details pre").count() >= 1
         assert await axe_violations(page) == []
+        await tables_fit(page, size)
         await page.goto(str(doors.client.make_url("/ops")))
         await page.get_by_role("button", name="Leave").click()
         assert await page.get_by_label("API key").count() == 1
@@ -118,6 +146,7 @@ async def test_every_noun_of_the_desk_with_its_buttons(
                 assert words in told, (words, told)
             assert await axe_violations(page) == []
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            await tables_fit(page, size)
             await picture(page, f"ops-{size['width']}")
             await page.get_by_role("button", name=re.compile("^Test ?: desk")).click()
             assert "desk: it was taken" in await page.get_by_role("status").inner_text()
@@ -181,6 +210,24 @@ async def a_busy_day(doors: Doors, town: Town) -> None:
             await deliver(store, doors.house.sealer, http, real_now)
 
 
+async def test_a_box_is_found_by_what_stands_on_it(doors: Doors) -> None:
+    """By the order number or the name, however it is written, without either in an address; and from here only."""
+    home = {"Origin": str(doors.client.make_url("/")).rstrip("/")}
+    for box in ({"order_number": "B-9", "name": "Wilhelmina Canary", "note": "dock 1"}, {"note": "dock 3"}):
+        assert (await doors.call("POST", "/v1/unidentified", json=box))[0] == 201
+    async with doors.client.post("/ops/login", data={"key": doors.key}, headers=home, allow_redirects=False) as entered:
+        signed = home | {"Cookie": f"hw_ops={entered.cookies['hw_ops'].value}"}
+    for sought, found in (
+        ("B-9", ["dock 1"]), ("wilhelmina  CANARY", ["dock 1"]), ("", ["dock 1", "dock 3"]), ("nobody", []),
+    ):  # fmt: skip
+        async with doors.client.post("/ops/unidentified/find", data={"sought": sought}, headers=signed) as response:
+            page = await response.text()
+        assert [note for note in ("dock 1", "dock 3") if note in page] == found, sought
+        assert ("No box that waits here has that on it" in page) is (sought == "nobody")
+    async with doors.client.post("/ops/unidentified/find", data={"sought": "B-9"}) as response:
+        assert response.status == 403 and "dock 1" not in await response.text()
+
+
 async def test_nobody_gets_in_without_a_living_key_with_the_scope(doors: Doors, sqlite_store: Store) -> None:
     """No cookie, a key without `ops`, a forged cookie, a form from elsewhere, a key revoked since: the form again."""
     home = {"Origin": str(doors.client.make_url("/")).rstrip("/")}
@@ -223,6 +270,7 @@ async def test_everything_on_the_desk_is_an_api_call(doors: Doors) -> None:
     weak = await make_key(doors.house, "orders:read", "parcels:read")
     _, risks, _ = await doors.call("GET", "/v1/risks")
     (line,) = risks["parcels"]
+    assert risks["next_cursor"] is None
     paths = ["risks", "cases", "waiting", "purchases", "codes", "carriers", "figures", "channels", "mutes", "alerts"]
     paths.append(f"parcels/ups/{line['number']}/payloads")
     for path in paths:
@@ -239,6 +287,28 @@ async def test_everything_on_the_desk_is_an_api_call(doors: Doors) -> None:
     ]
     _, carriers, _ = await doors.call("GET", "/v1/carriers")
     assert carriers["carriers"][0]["last_answer"] and carriers["carriers"][0]["following"] == 2
+
+
+async def test_more_risks_than_a_page_are_all_there(doors: Doors) -> None:
+    """The desk says that there are more; the call gives every one of them once, page by page."""
+    house = doors.house
+
+    async def many(tx: Tx) -> None:
+        for n in range(120):
+            await tx.run(ANOTHER, of=f"1ZMANY{n}")
+
+    await house.store.write(many)
+    seen, cursor = list[str](), ""
+    while cursor is not None:
+        _, page, _ = await doors.call("GET", f"/v1/risks?limit=50{f'&cursor={cursor}' if cursor else ''}")
+        seen += [line["number"] for line in page["parcels"]]
+        cursor = page["next_cursor"]
+    assert len(seen) == len(set(seen)) == 121
+    async with doors.client.post(
+        "/ops/login", data={"key": doors.key}, headers={"Sec-Fetch-Site": "same-origin"}
+    ) as response:
+        text = await response.text()
+    assert "Parcels at risk (50+)" in text and "GET /v1/risks" in text
 
 
 def test_days_home_are_counted_in_spans() -> None:

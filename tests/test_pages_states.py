@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page
 from sqlalchemy import bindparam, update
 
+from api.words import catalogues
 from store.engine import Store, Tx
 from store.schema import returns
 from store.settings import forget_setting, put_setting
@@ -355,6 +356,58 @@ async def _says(page: Page, twin: Page, words: str, name: str) -> None:
     assert await axe_violations(twin) == [], name
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
     await picture(page, name)
+
+
+# the state, and the sentence that it alone has
+SENTENCES = {
+    "empty": "next.being_prepared",
+    "early": "story.label_created",
+    "delayed": "story.delayed",
+    "lost": "story.lost",
+    "wrong": "form.refused.title",
+    "away": "story.carrier_away",
+    "old": "story.stale",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("locale", ["en", "it", "fr", "de", "es"])
+async def test_each_state_speaks_each_language(
+    browser: Browser, doors: Doors, street: tuple[Town, dict[str, Any]], sqlite_store: Store, locale: str
+) -> None:
+    """Empty, early, delayed, lost, wrong, away, old: the catalogue's own sentence, no bare key, nothing of English."""
+    paths = {name: await order(doors, street[0], name) for name in ("empty", "early", "delayed", "lost", "in_transit")}
+    page = await open_tab(browser, doors, PHONE, locale, java_script_enabled=False)
+    told = {}
+    for name in ("empty", "early", "delayed", "lost"):
+        await page.goto(paths[name])
+        told[name] = await text_of(page)
+    await page.goto("/follow/order")
+    await page.locator("input[name=number]").fill("B-404")
+    await page.locator("main form button[type=submit]").click()
+    told["wrong"] = await text_of(page)
+    await sqlite_store.write(lambda tx: put_setting(tx, "away:ups", "1"))
+    await page.goto(paths["in_transit"])
+    told["away"] = await text_of(page)
+    await sqlite_store.write(lambda tx: forget_setting(tx, "away:ups"))
+    async with open_doors(make_house(sqlite_store, street[1], NOW + timedelta(days=2))) as later:
+        page = await open_tab(browser, later, PHONE, locale, java_script_enabled=False)
+        await page.goto(paths["in_transit"])
+        told["old"] = await text_of(page)
+    assert await page.locator("html").get_attribute("lang") == locale
+    for name, key in SENTENCES.items():
+        assert sentence(key, locale) in told[name], (name, told[name])
+        others = [each for each in SENTENCES if each != name and sentence(key, locale) in told[each]]
+        assert others == [], (name, others)
+        assert not re.search(r"\b(story|next|form|state|step)\.[a-z_]+|[{}]", told[name]), (name, told[name])
+        if locale != "en":
+            assert sentence(key, "en") not in told[name]
+
+
+def sentence(key: str, locale: str) -> str:
+    """The longest part of a catalogue's sentence that has no argument in it."""
+    parts = re.split(r"\{\w+\}", catalogues()[locale].forms[key][0])
+    return max((part.strip(" .:,") for part in parts), key=len)
 
 
 async def test_an_open_page_keeps_itself_up_to_date(

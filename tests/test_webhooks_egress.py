@@ -1,14 +1,23 @@
 """Facts about where notices may go: names, addresses, and the connection itself."""
 
 import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 import httpx
 import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from webhooks.egress import Barred, is_openable, is_public, judge, read_allowed
 from webhooks.guarded import Guard
-from webhooks.outbound import client
+from webhooks.outbound import client, send
 
 BARRED = [
     "http://shop.example/", "https://shop.example:8443/", "https://user@shop.example/", "https://a:b@shop.example/",
@@ -103,3 +112,48 @@ async def test_an_allowed_host_opens_no_metadata() -> None:
     async with client(Guard({"hooks.internal"}, metadata)) as http:
         with pytest.raises(httpx.TransportError, match="barred"):
             await http.post("http://hooks.internal/")
+
+
+async def test_a_receiver_that_cannot_prove_who_it_is_gets_nothing(tmp_path: Path) -> None:
+    """Its certificate is signed by nobody we know, or is for another name: no byte of a notice leaves."""
+    heard = list[bytes]()
+
+    async def hear(request: web.Request) -> web.Response:
+        heard.append(await request.read())
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/", hear)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    secured = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    secured.load_cert_chain(self_signed(tmp_path / "cert.pem"))
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=secured).start()
+    port = runner.addresses[0][1]
+    try:
+        async with client(allowed={"localhost"}) as http:
+            answer = await send(http, f"https://localhost:{port}/", {}, b"{}", datetime.now(UTC))
+    finally:
+        await runner.cleanup()
+    assert (answer.status, heard) == (0, []) and "certificate" in answer.detail.lower()
+
+
+def self_signed(path: Path) -> Path:
+    """A certificate for localhost that nobody vouches for, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(made.public_bytes(Encoding.PEM) + plain)
+    return path

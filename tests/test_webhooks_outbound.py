@@ -261,31 +261,39 @@ async def test_after_the_last_try_it_has_failed(
     assert endpoint.state == "active"
 
 
-async def test_a_slow_endpoint_keeps_nobody_waiting(
-    store: Store, receiver: Receiver, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_endpoint_keeps_nobody_waiting(store: Store, receiver: Receiver, http: httpx.AsyncClient) -> None:
     """While one endpoint hangs, another gets what it is owed, and also what is said meanwhile."""
-    monkeypatch.setattr(outbound, "DEADLINE", 1.5)
-    now = Hands()
+    now, first, second, ended = Hands(), asyncio.Event(), asyncio.Event(), list[str]()
 
     async def hang() -> web.Response:
-        await asyncio.sleep(20)
+        await second.wait()
+        ended.append("slow")
         return web.Response()
 
-    receiver.answer = lambda request: hang() if request.path == "/slow" else web.Response()
+    def answer(request: web.Request) -> Any:
+        if request.path == "/slow":
+            return hang()
+        if len(receiver.ids("/fast")) == 20:
+            first.set()
+        if len(receiver.ids("/fast")) == 21:
+            ended.append("fast")
+            second.set()
+        return web.Response()
+
+    receiver.answer = answer
     await listen(store, f"{receiver.url}/slow")
     await listen(store, f"{receiver.url}/fast")
     await tell(store, *(f"{n}" for n in range(20)))
     await spread(store, now)
-    sweeping = asyncio.create_task(deliver(store, SEALER, http, now))
-    await asyncio.sleep(0.7)
-    assert len(receiver.ids("/fast")) == 20 and len(receiver.ids("/slow")) == outbound.LANES
-    await tell(store, "meanwhile")
-    await spread(store, now)
-    await asyncio.sleep(0.6)
-    assert len(receiver.ids("/fast")) == 21
-    sweeping.cancel()
-    await asyncio.gather(sweeping, return_exceptions=True)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        sweeping = group.create_task(deliver(store, SEALER, http, now))
+        await first.wait()
+        assert len(receiver.ids("/slow")) == outbound.LANES
+        await tell(store, "meanwhile")
+        await spread(store, now)
+        await second.wait()
+        sweeping.cancel()
+    assert ended[0] == "fast"
 
 
 async def test_a_hanging_try_ends(
@@ -389,3 +397,126 @@ async def test_endpoints_as_rows(store: Store) -> None:
     assert await store.read(lambda tx: shelf.list_deliveries(tx)) == []
     assert [one.events for one in await store.read(shelf.list_endpoints)] == [("order.shipped",)]
     assert to_us(STORY) == to_us((await store.read(shelf.list_endpoints))[0].created_at)
+
+
+async def test_a_receiver_that_wants_rest_gets_it_whole(
+    store: Store, receiver: Receiver, http: httpx.AsyncClient
+) -> None:
+    """After a 429 with Retry-After nothing else is sent there either, until then; everybody else is served."""
+    now = Hands()
+    held = await listen(store, f"{receiver.url}/busy")
+    await listen(store, f"{receiver.url}/other")
+    receiver.answer = lambda request: web.Response(
+        status=429 if request.path == "/busy" else 204, headers={"Retry-After": "120"}
+    )
+    await tell(store, "a")
+    await spread(store, now)
+    assert await deliver(store, SEALER, http, now) == 2
+    now.ahead += timedelta(seconds=60)
+    await tell(store, "b", "c")
+    await spread(store, now)
+    assert await deliver(store, SEALER, http, now) == 2
+    assert len(receiver.ids("/busy")) == 1 and len(receiver.ids("/other")) == 3
+    endpoint = await store.read(lambda tx: shelf.find_endpoint(tx, held))
+    assert endpoint and endpoint.hold_until and endpoint.hold_until > now()
+    receiver.answer = lambda request: web.Response(status=204)
+    now.ahead += timedelta(seconds=61)
+    assert await deliver(store, SEALER, http, now) == 3
+    assert len(set(receiver.ids("/busy"))) == 3
+
+
+async def test_a_person_ends_a_rest(sqlite_store: Store, receiver: Receiver, http: httpx.AsyncClient) -> None:
+    """Whoever disables and resumes an endpoint says that it is well again."""
+    now = Hands()
+    held = await listen(sqlite_store, receiver.url)
+    receiver.answer = lambda request: web.Response(status=503, headers={"Retry-After": "86000"})
+    await tell(sqlite_store, "a")
+    await spread(sqlite_store, now)
+    assert await deliver(sqlite_store, SEALER, http, now) == 1
+    await sqlite_store.write(lambda tx: shelf.set_state(tx, held, "disabled"))
+    assert await outbound.resume(sqlite_store, held, now, STORY) == "disabled"
+    assert await deliver(sqlite_store, SEALER, http, now) == 1
+
+
+async def test_a_disabled_endpoint_gets_nothing_from_then_on(
+    store: Store, receiver: Receiver, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the middle of a sweep, and however much is due there."""
+    now = Hands()
+    monkeypatch.setattr(outbound, "LANES", 1)
+    endpoint = await listen(store, receiver.url)
+
+    async def disable(request: web.Request) -> web.Response:
+        await store.write(lambda tx: shelf.set_state(tx, endpoint, "disabled"))
+        return web.Response(status=204)
+
+    receiver.answer = disable
+    await tell(store, "a", "b", "c")
+    await spread(store, now)
+    assert await deliver(store, SEALER, http, now) == 1
+    assert [state for state, _, _ in await states(store)].count("due") == 2
+
+
+async def test_one_lane_is_enough_where_nothing_arrives(
+    sqlite_store: Store, receiver: Receiver, http: httpx.AsyncClient
+) -> None:
+    """An endpoint that fails is tried one by one; once something arrives, all lanes are used again."""
+    now, at_once, most = Hands(), 0, [0]
+    status = 500
+
+    async def counted(request: web.Request) -> web.Response:
+        nonlocal at_once
+        at_once += 1
+        most[-1] = max(most[-1], at_once)
+        await asyncio.sleep(0.05)
+        at_once -= 1
+        return web.Response(status=status)
+
+    receiver.answer = counted
+    await listen(sqlite_store, receiver.url)
+    await tell(sqlite_store, "first")
+    await spread(sqlite_store, now)
+    await deliver(sqlite_store, SEALER, http, now)
+    most.append(0)
+    await tell(sqlite_store, *"abcdefgh")
+    await spread(sqlite_store, now)
+    assert await deliver(sqlite_store, SEALER, http, now) == 8
+    status, now.ahead = 204, timedelta(minutes=2)
+    most.append(0)
+    assert await deliver(sqlite_store, SEALER, http, now) == 9
+    assert most[1] == 1 < most[2] <= outbound.LANES
+
+
+async def test_a_sweep_that_is_over_goes_on_for_the_quick(
+    sqlite_store: Store, receiver: Receiver, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a slow endpoint keeps a sweep open beyond its time, what is said meanwhile still reaches the others."""
+    now, ended = Hands(), list[str]()
+    monkeypatch.setattr(outbound, "SWEEP", 0.2)
+    monkeypatch.setattr(outbound, "SLOW", 0.1)
+    monkeypatch.setattr(outbound, "LOOK_AGAIN", 0.02)
+    told = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/slow":
+            await told.wait()
+            ended.append("slow")
+        else:
+            ended.append("quick")
+            if ended.count("quick") == 2:
+                told.set()
+        return web.Response(status=204)
+
+    receiver.answer = answer
+    await listen(sqlite_store, f"{receiver.url}/slow")
+    await listen(sqlite_store, f"{receiver.url}/quick")
+    await tell(sqlite_store, "a")
+    await spread(sqlite_store, now)
+
+    async def later() -> None:
+        await asyncio.sleep(0.5)
+        await tell(sqlite_store, "b", subject="parcel:8")
+        await spread(sqlite_store, now)
+
+    tries, _ = await asyncio.gather(deliver(sqlite_store, SEALER, http, now), later())
+    assert ended == ["quick", "quick", "slow"] and tries == 3
