@@ -18,9 +18,10 @@ import httpx
 import msgspec
 
 from proof.feeds import number
+from proof.misfortune import LOST
 from proof.nursery import Nursery
 from proof.one_intercept_buyer import MERCHANT, buyer, stock
-from proof.one_intercept_street import LOST, WAITS, is_naive, journey_of, open_counter
+from proof.one_intercept_street import WAITS, is_naive, journey_of, open_counter
 from proof.purchase import AT_RANDOM, AT_THE_CHARGE, LONGEST, address_of, lines_of, no_bug
 from proof.purchase_buyer import PACE
 from spending.points import INTERCEPT_NAMES

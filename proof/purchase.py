@@ -1,6 +1,7 @@
 """Kills the buyer (SIGKILL, a real process) at every named point of a purchase while carriers charge and do not answer.
 
-The promise: at quiescence every purchase has exactly one live paid label or a clean refusal.
+The promise: at quiescence every purchase has exactly one live paid label or a clean refusal; it is the label of a
+return, or of a replacement that leaves the warehouse because of one.
 
 The carriers are a process of their own with a ledger of their own; both books must agree. A naive buyer in the same run
 must have bought twice, or the run proves nothing.
@@ -21,13 +22,14 @@ from typing import Any
 
 import httpx
 
+from proof.misfortune import LOST
 from proof.nursery import Nursery
 from proof.purchase_buyer import PACE, buyer, stock
-from proof.purchase_street import LOST, open_shop
+from proof.purchase_street import open_shop
 from spending.points import NAMES
 from store.engine import Store, Tx, open_store
 from store.migrate import migrate
-from store.purchases import all_labels, all_purchases, documents_of, money_of, open_purchases
+from store.purchases import all_labels, all_purchases, counts, documents_of, money_of
 from store.settings import put_setting
 
 KILLS = 200
@@ -39,9 +41,12 @@ LIFE_SECONDS = (0.4, 2.0)
 WISHES_IN_A_LIFE = 5
 INDEX_LAG = 1 / 8  # of the quiet time, until a label is found by its reference
 STUCK_SECONDS = 20.0
-LONGEST = 300.0
+LONGEST, LONGEST_EACH = 300.0, 0.2
+"""Seconds until the last life must have settled everything, and so many more for each purchase it asks for again."""
 MOST_OPEN = 30
 """New purchases are asked for only while so few are open: a slow machine has fewer, not a backlog."""
+OPEN = frozenset({"PLANNED", "SENDING", "UNKNOWN"})
+"""What waits for a carrier; what waits for a person must not hold up the next ones."""
 
 
 def no_bug() -> None:
@@ -77,7 +82,7 @@ async def _run(nursery: Nursery, folder: Path, kills: int, seed: int, seconds: f
     pid = await nursery.start(
         "buyer", url=url, street=street, folder=str(folder), first=0, until=wishes, finish=seconds
     )
-    settled = await nursery.wait(pid, LONGEST) == 0
+    settled = await nursery.wait(pid, LONGEST + LONGEST_EACH * wishes) == 0
     store = await open_store(url, lock=False)
     try:
         verdict = await _verdict(store, folder, wishes)
@@ -120,7 +125,7 @@ async def _hunt(
         while sum(killed.values()) < kills:
             point = min(targets, key=lambda name: (killed[name] + tried[name], dice.random()))
             tried[point] += 1
-            if len(await book.read(lambda tx: open_purchases(tx, MOST_OPEN))) < MOST_OPEN:
+            if await book.read(_waiting) < MOST_OPEN:
                 wishes += WISHES_IN_A_LIFE
             pid = await nursery.start(
                 "buyer",
@@ -142,6 +147,11 @@ async def _hunt(
             life = max(LIFE_SECONDS[0], min(longest, life * (1.15 if code is None else 0.85)))
     await book.close()
     return killed, wishes
+
+
+async def _waiting(tx: Tx) -> int:
+    purchases, _ = await counts(tx)
+    return sum(row["n"] for row in purchases if row["state"] in OPEN)
 
 
 # ----------------------------------------------------------------------------------------------------------- verdict
@@ -182,6 +192,7 @@ async def _verdict(store: Store, folder: Path, wishes: int) -> dict[str, Any]:
     return {
         "ok": not any(found.values()),
         "purchases": len(ours),
+        "of_parcels_that_leave": sum(entry["leaves"] for entry in ours.values()),
         "ends": dict(ends),
         "labels_at_carriers": sum(len(numbers) for numbers in mine.values()),
         "bought_twice_and_voided": len(voided),
@@ -243,7 +254,9 @@ async def _book(tx: Tx) -> dict[str, dict[str, Any]]:
     for row in await all_purchases(tx, "label"):
         names[row["id"]] = row["reference"]
         told = bool(row["told"])
-        entry = {"id": row["id"], "state": row["state"], "told": told, "labels": {}, "paid": [], "documents": 0}
+        leaves = not row["subject"].startswith("return:")
+        entry = {"id": row["id"], "state": row["state"], "told": told, "leaves": leaves}
+        entry |= {"labels": {}, "paid": [], "documents": 0}
         book[row["reference"]] = entry
     for label in await all_labels(tx):
         entry = book[names[label["purchase_id"]]]

@@ -26,8 +26,10 @@ from carriers.usps import connect as usps
 from cli.wiring import street_environment
 from fleet.clocks import Clock
 from merchants.terms import Outcome, ReturnReason, Terms, shipped
+from returns.arrival import receive
 from returns.desk import register
-from returns.eligibility import Wish
+from returns.dispatching import ship_out
+from returns.eligibility import Courier, Wish
 from returns.forms import Asked, OrderWishes
 from returns.labels import settle_all
 from spending import points
@@ -37,6 +39,7 @@ from spending.machine import Pace
 from spending.reconciling import Found, again, audit, close, reconcile_now
 from spending.resolving import resolve
 from spending.voiding import void_surplus
+from store.dispatches import due_dispatches
 from store.engine import Store, Tx, open_store
 from store.purchases import counts, ended_purchases, labels_in, open_purchases
 from store.sealing import Sealer
@@ -58,6 +61,11 @@ def shelf() -> Shelf:
     for carrier in ("ups", "usps"):
         shops[f"rig-{carrier}"] = [plain.model_copy(update={"name": f"rig-{carrier}", "carrier": carrier})]
     return shops
+
+
+def leaves(wish: int) -> bool:
+    """Every fourth label is a replacement's: its return came by a courier of the customer's own, and was received."""
+    return wish % 4 == 3
 
 
 def merchant(wish: int) -> str:
@@ -132,7 +140,9 @@ class Buyer:
         async def one(wish: int) -> None:
             async with gate:
                 with contextlib.suppress(Declined):  # refused by the carrier: an answer like any other
-                    await register(self.till, self.shelf, asked(wish))
+                    made = await register(self.till, self.shelf, asked(wish))
+                    if leaves(wish):
+                        await receive(self.till, self.shelf, made.view["return_number"])
 
         await asyncio.gather(*(one(wish) for wish in range(first, until)))
 
@@ -161,7 +171,12 @@ class Buyer:
             await asyncio.sleep(0.02)
 
     async def _sweep_once(self) -> None:
-        await asyncio.gather(resolve(self.till, 12), settle_all(self.till, self.shelf, 50), void_surplus(self.till, 6))
+        await asyncio.gather(
+            resolve(self.till, 12),
+            settle_all(self.till, self.shelf, 50),
+            void_surplus(self.till, 6),
+            ship_out(self.till, self.shelf, 6),
+        )
         await audit(self.till, Found(), 4)
 
     async def _is_open(self, tx: Tx) -> bool:
@@ -169,7 +184,8 @@ class Buyer:
         states = {row["state"] for row in purchases}
         odd = [await labels_in(tx, state, 1 << 62, 1) for state in ("surplus", "voiding")]
         ended = await ended_purchases(tx, "label", 1)
-        return bool(states & {"PLANNED", "SENDING", "UNKNOWN"}) or any(odd) or bool(ended)
+        waiting = await due_dispatches(tx, 1 << 62, 1)
+        return bool(states & {"PLANNED", "SENDING", "UNKNOWN"}) or any(odd) or bool(ended) or bool(waiting)
 
 
 async def _stand(tx: Tx) -> list[str]:
@@ -182,7 +198,8 @@ async def _stand(tx: Tx) -> list[str]:
 
 def asked(wish: int) -> Asked:
     want = Wish("SHOE", 1, ReturnReason.DEFECT, Outcome.EXCHANGE)
-    return Asked(merchant(wish), (OrderWishes(f"W{wish}", (want,)),), key=f"wish-{wish}", caller="rig")
+    courier = Courier.OWN if leaves(wish) else Courier.PREPAID
+    return Asked(merchant(wish), (OrderWishes(f"W{wish}", (want,)),), courier, key=f"wish-{wish}", caller="rig")
 
 
 def naive_reference(wish: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from carriers.contract import Address
 from fleet.clocks import text
-from merchants.terms import Terms
+from merchants.terms import Outcome, Terms
 from returns.eligibility import NamedDeadline, Way, Wish, alternatives, outcome_for, refusals, windows
 from returns.forms import Asked
 from returns.lines import line_of
@@ -57,7 +57,9 @@ async def check_order(
         for refusal in refusals(terms, wish, line, way, now):
             can_do = [{"do": each.instead, "says": each.says} for each in alternatives(terms, wish, line, way, now)]
             raise Declined(refusal.code, refusal.message, pointer, refusal.term, can_do)
-        items.append({**asdict(wish), "gets": outcome_for(terms, wish, line.item)})
+        gets = outcome_for(terms, wish, line.item)
+        held = gets is Outcome.EXCHANGE and terms.exchange.hold_item  # source: policy 59
+        items.append({**asdict(wish), "gets": gets, "held": held})
         clocks.extend(clock_view(row["number"], wish, window, terms) for window in windows(terms, wish, line))
     return Checked(row["id"], items, clocks)
 

@@ -21,6 +21,7 @@ from returns.forms import about_of, kept, sender_of, wishes_of
 from returns.settling import Ruling, Verdict, dispatch_charge, payer_of
 from returns.showing import return_view
 from returns.states import DECIDED, ReturnState, state_decided
+from spending import points
 from spending.brakes import Braked, tell_braked
 from spending.buying import buy
 from spending.intents import Intent, Till, hand_over, new_purchase_id, new_reference, plan, real_us
@@ -165,8 +166,10 @@ async def ship_one(till: Till, shelf: Shelf, dispatch_id: int) -> None:
         await _put_off(till, dispatch_id, braked)
         return
     if purchase_id:
+        points.crash_point("plan.after")
         await buy(till, purchase_id)
         await settle_dispatch(till, shelf, purchase_id)
+        points.crash_point("issue.after")
 
 
 async def _plan(

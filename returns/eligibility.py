@@ -113,7 +113,10 @@ def refusals(terms: Terms, wish: Wish, line: Line, way: Way, now: datetime) -> I
 
 
 def alternatives(terms: Terms, wish: Wish, line: Line, way: Way, now: datetime) -> list[Alternative]:
-    """What a refused customer can do: each other wish or way that nothing stands against, the smallest change first."""
+    """What a refused customer can do: each other wish or way that nothing stands against, the smallest change first.
+
+    Where nothing else would do, the shop is who is left to ask.
+    """
     found = list(refusals(terms, wish, line, way, now))
     if not found:
         return []
@@ -128,7 +131,7 @@ def alternatives(terms: Terms, wish: Wish, line: Line, way: Way, now: datetime) 
         if allowed:
             others = [each for each in allowed if each.outcome is wish.outcome] or allowed
             return list(_changes(wish, way, tried, list(dict.fromkeys(each.outcome for each in others))))
-    return []
+    return [Alternative(Instead.CONTACT_SHOP, f"the terms allow nothing else for {wish.sku}: ask the shop")]
 
 
 def outcome_for(terms: Terms, wish: Wish, item: Item) -> Outcome:

@@ -10,6 +10,7 @@ from functools import partial
 
 from fleet.clocks import real_now, to_us
 from merchants.terms import Terms
+from returns.dispatching import subject_of
 from store import erasing
 from store.engine import Row, Store, Tx
 from store.erasing import kept_postcodes
@@ -55,7 +56,7 @@ async def erase_return(tx: Tx, number: str, shelf: Mapping[str, Sequence[Terms]]
     if row is None:
         return None
     left = await erasing.dispatches_on(tx, row["id"])
-    subjects = [f"return:{row['id']}", *(f"dispatch:{each['id']}" for each in left)]
+    subjects = [f"return:{row['id']}", *(subject_of(each) for each in left)]
     for subject in subjects:
         if await erasing.is_buying(tx, subject):
             raise NotNow(f"a purchase for return {number} is still open: settle it first (homeward labels reconcile)")

@@ -1,7 +1,7 @@
 """An undeliverable parcel is in the warehouse again: its receipt, by scan or by hand, is what money follows from."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,12 +17,14 @@ from spending.intents import Till
 from store.again import write_surely
 from store.cases import money_of_case
 from store.engine import Row, Tx
-from store.homecomings import add_homecoming, carried_by, find_homecoming, homecomings_of
+from store.homecomings import add_homecoming, carried_by, find_homecoming, homecomings_of, restate_homecoming
 from store.outbox import say
 from store.parcels import find_parcel, parcel_by_id
 from store.returns import returns_of
 from tracker.lifecycle import HomeReason, Leg, Purpose, Status
 from tracker.orders import Declined, Shelf, counts_of, facts_of, home_view, terms_for
+
+LATE = "billed after it was settled, and not deducted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,29 @@ async def come_home(till: Till, shelf: Shelf, parcel_id: int) -> None:
     """The carrier says that a parcel is home: it is settled, once."""
     now = till.clock.now()
     await write_surely(till.store, lambda tx: _scanned(tx, shelf, parcel_id, now))
+
+
+async def restate_costs(till: Till, shelf: Shelf, carrier: str, number: str) -> None:
+    """A carrier bills late: what it took on top is among the parcel's costs, though its money was settled before.
+
+    What was settled stands: a credit that was given is not taken back.  # source: policy 26
+    """
+
+    async def unit(tx: Tx) -> None:
+        parcel = await find_parcel(tx, carrier, number)
+        row = await find_homecoming(tx, parcel["id"]) if parcel else None
+        if parcel is None or row is None:
+            return
+        settled = settlement_of(row)
+        terms = terms_for(shelf, parcel["merchant"], from_us(parcel["created_us"]))
+        known = {line.name: line for line in settled.costs}
+        costs = _costs(terms, parcel, settled.reason, await money_of_case(tx, parcel["id"]))
+        told = tuple(known.get(line.name) or replace(line, because=f"{line.because}; {LATE}") for line in costs)
+        if told != settled.costs:
+            kept = msgspec.json.encode(replace(settled, costs=told)).decode()
+            await restate_homecoming(tx, parcel["id"], kept)
+
+    await write_surely(till.store, unit)
 
 
 async def homecoming_view(tx: Tx, parcel: Row) -> dict[str, Any]:

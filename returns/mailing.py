@@ -206,9 +206,9 @@ def compose(envelope: Envelope, letter: Letter, sender: str, message_id: str, at
     message["Subject"] = letter.subject
     message["Date"] = at
     message["Message-ID"] = message_id
-    message["Content-Language"] = letter.language
     message["Auto-Submitted"] = "auto-generated"  # nobody's out-of-office answers it
     message.set_content(letter.text, cte="quoted-printable")
+    message["Content-Language"] = letter.language  # of the text: what is set before it is taken off again
     for format, document in envelope.papers:
         kind, _, part = document.media_type.partition("/")
         name = f"{envelope.return_number}.png" if format is LabelFormat.QR else f"{envelope.return_number}.{format}"

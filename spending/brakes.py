@@ -104,7 +104,7 @@ async def brake_on(tx: Tx, till: Braking) -> Braked | None:
         return Braked("buying_stopped", f"buying was stopped: {msgspec.json.decode(stopped).get('why') or 'no reason'}")
     limits = till.limits
     if till.free() < limits.free_bytes:
-        return Braked("disk_full", "there is too little room on the disk to keep what would be bought")
+        return Braked("disk_full", "what would be bought cannot be kept: the disk is full, or takes no writing")
     unknown, sent, late = await doubts(tx, _us(till.real() - limits.window))
     if unknown > limits.unknown:
         return Braked("unknown_purchases", f"{unknown} purchases are unknown; {limits.unknown} are allowed")

@@ -117,11 +117,13 @@ def is_too_late(till: Till, started: float) -> bool:
     return till.monotonic() - started > till.pace.scaled(till.pace.lease - till.pace.deadline)
 
 
-async def never_sent(till: Till, claim: Claim) -> State:
-    """The lease was nearly over before anything was sent: somebody else may do it."""
-    record = replace(claim.record, why="the lease was nearly over before anything was sent")
+TOO_LATE = "the lease was nearly over before anything was sent"
+
+
+async def never_sent(till: Till, claim: Claim, why: str = TOO_LATE, wait: float = 0.0) -> State:
+    """It is as it was before: somebody may send it later."""
     state = State.PLANNED if claim.sends == 1 else State.UNKNOWN
-    return await conclude(till, claim, After(state, record, claim.sends - 1, 0.0))
+    return await conclude(till, claim, After(state, replace(claim.record, why=why), claim.sends - 1, wait))
 
 
 async def send_and_settle(till: Till, claim: Claim) -> State:
@@ -129,7 +131,7 @@ async def send_and_settle(till: Till, claim: Claim) -> State:
         till.note(claim)
     except OSError as error:  # what could not be written down is not sent
         log.error("journal not written", extra={"purchase": claim.intent.id, "error": type(error).__name__})
-        return await never_sent(till, claim)
+        return await never_sent(till, claim, "it could not be written down first", till.pace.scaled(till.pace.backoff))
     try:
         outcome = await send(till, claim)
     except asyncio.CancelledError:

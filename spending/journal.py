@@ -8,6 +8,7 @@ was bought is found, held, and told to ops. Nothing of them is ever sent again.
 import base64
 import hashlib
 import os
+import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -85,6 +86,14 @@ class Journal:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+    def room(self) -> int:
+        """Bytes that the disk has left beside the database: none where nothing can be written at all."""
+        try:
+            os.close(os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
+            return shutil.disk_usage(self.path.parent).free
+        except OSError:
+            return 0
 
     def lines(self) -> Iterator[Line]:
         """Every line that can be read: one that a crash cut short was never sent."""

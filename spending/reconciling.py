@@ -90,11 +90,12 @@ async def reconcile_now(till: Till) -> Found:
 
 
 async def audit(till: Till, found: Found, limit: int) -> None:
+    """Ask about every purchase that is due. One that cannot be asked about holds up no other."""
     rows = await till.store.read(lambda tx: due_audits(tx, real_us(till.real()), limit))
     mine = [row for row in rows if row["carrier"] in till.carriers]
-    async with asyncio.TaskGroup() as group:
-        for row in mine:
-            group.create_task(_ask_again(till, row, found))
+    ends = await asyncio.gather(*(_ask_again(till, row, found) for row in mine), return_exceptions=True)
+    if errors := [end for end in ends if isinstance(end, Exception)]:
+        raise ExceptionGroup("purchases could not be asked about", errors)
 
 
 async def _ask_again(till: Till, row: Row, found: Found) -> None:

@@ -122,6 +122,7 @@ async def test_policy_34_what_never_comes_back(shops: Shops, item: dict[str, Any
     await shops.delivered(shop=US, items=(DRESS | item,))
     told = await shops.back(defect(), shop=US, status=422)
     assert told["code"] == "never_returnable" and told["term"].startswith("returns.")
+    assert [each["do"] for each in told["instead"]] == ["contact_shop"]
     assert shops.bought() == 0
 
 
@@ -459,6 +460,9 @@ async def test_policy_59_the_replacement_ships_as_soon_as_the_return_is_received
     await shops.delivered()
     rotterdam = {"name": "B", "lines": ["Hoogstraat 10"], "city": "Rotterdam", "postal_code": "3011AA", "country": "NL"}
     made = await shops.back(wish(outcome="exchange", exchange_for="DRESS-44"), from_address=rotterdam)
+    [registered] = [data["return"] for _, data in await shops.told("return.registered")]
+    for told in (made, registered):  # the shop keeps the replacement back: it has to hear that it is to
+        assert [(item["gets"], item["held"]) for item in told["orders"][0]["items"]] == [("exchange", True)]
     await shops.turn(2.5)
     assert (await shops.look(made["return_number"]))["dispatches"] == []
     await shops.turn(4.5)

@@ -219,6 +219,22 @@ async def test_policy_26_the_surcharge_of_a_refusal_is_on_its_parcel(shops: Shop
     assert [line["name"] for line in costs][:3] == ["leg_out", "leg_back", "surcharge"]
 
 
+async def test_policy_26_a_surcharge_is_a_cost_though_it_is_billed_after_the_money(shops: Shops) -> None:
+    """H: carriers bill weeks later: the cost is shown with its parcel, once, and the credit that was given stands."""
+    number = await shops.order(journey="refused", shop=US, shipping_paid="8.95")
+    await shops.turn(12)
+    home = (await shops.ask("GET", order_path(shop=US)))["parcels"][0]["home"]
+    assert [line["name"] for line in home["costs"]] == ["leg_out", "leg_back", "surcharge"]
+    body = {"name": "refusal", "amount": "12.50", "currency": "USD"}
+    for status in (201, 200):
+        await shops.ask("POST", f"/parcels/usps/{number}/surcharges", body, status=status)
+        told = (await shops.ask("GET", order_path(shop=US)))["parcels"][0]["home"]
+        assert [(line["name"], line["amount"]) for line in told["costs"]] == [
+            ("leg_out", "8.95"), ("leg_back", "8.95"), ("refusal", "12.50"),
+        ]  # fmt: skip
+        assert "after it was settled" in told["costs"][2]["because"] and told["money"] == home["money"]
+
+
 async def test_policy_27_usps_is_not_waited_for_until_a_third_attempt(shops: Shops) -> None:
     """One visit and its hold: what the carrier does decides, not a number of the shop's."""
     number = await shops.order(shop=US, journey="unclaimed")

@@ -47,7 +47,7 @@ LATE = START + timedelta(days=40)
         (SIZE, line(), HERE, NOW, [], []),
         (SIZE, line(replace(DRESS, category="Fragrance")), HERE, NOW, ["contact_us"], ["contact_shop"]),
         (SIZE, line(), Way(Courier.PREPAID, "BE"), NOW, ["other_country"], ["send_from"]),
-        (SIZE, line(), HERE, LATE, ["return_window_over"], []),
+        (SIZE, line(), HERE, LATE, ["return_window_over"], ["contact_shop"]),
         (
             replace(SIZE, outcome=Outcome.STORE_CREDIT), line(), HERE, NOW,
             ["outcome_not_offered"], ["refund", "exchange"],
@@ -56,7 +56,7 @@ LATE = START + timedelta(days=40)
     ],
 )  # fmt: skip
 def test_what_the_european_shop_refuses_and_what_it_allows_instead(wish, line, way, now, codes, instead):
-    """Each refusal with what the shopper can do; nothing where nothing would do."""
+    """Each refusal with what the shopper can do; where nothing would do, the shop is asked."""
     assert told(EU, wish, line, way, now) == (codes, instead)
 
 
@@ -64,13 +64,13 @@ def test_what_the_american_shop_refuses_and_what_it_allows_instead():
     """Sale and the rest never come back; whose fault it is decides who pays the way; what is out of stock is credit."""
     assert us() == ([], [])
     for never in ({"category": "swimwear"}, {"sale": True}, {"final_sale": True}):
-        assert us(replace(DRESS, **never)) == (["never_returnable"], [])
+        assert us(replace(DRESS, **never)) == (["never_returnable"], ["contact_shop"])
     assert us(reason=ReturnReason.SIZE) == (["label_not_paid"], ["own_courier"])
     assert us(reason=ReturnReason.SIZE, courier=Courier.OWN) == ([], [])
     assert us(outcome=Outcome.REFUND) == (["outcome_not_offered"], ["exchange"])
     gone = replace(DRESS, replacement_in_stock=False)
     assert us(gone, outcome=Outcome.REFUND) == (["outcome_not_offered"], ["exchange", "store_credit"])
-    assert us(now=START + timedelta(days=6)) == (["return_window_over"], [])
+    assert us(now=START + timedelta(days=6)) == (["return_window_over"], ["contact_shop"])
     assert us(country="CA") == (["other_country"], ["send_from"])
     both = us(reason=ReturnReason.SIZE, outcome=Outcome.REFUND)
     assert both == (["outcome_not_offered", "label_not_paid"], ["own_courier", "exchange"])

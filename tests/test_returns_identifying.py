@@ -22,7 +22,7 @@ from store.returns import add_return, find_return
 from store.schema import outbox, unidentified
 from store.sealing import Sealer
 from store.statement import statement
-from store.unidentified import find_unidentified, unidentified_open, unidentified_page
+from store.unidentified import find_unidentified, unidentified_page
 from tests.test_tracker_ledger import NOW, NUMBER, answer, conclusion, ledger, said, take, visit
 from tracker.orders import Declined
 from tracker.polling import Poller
@@ -227,7 +227,7 @@ async def test_below_the_threshold_it_waits_with_its_best_candidates(store: Stor
     await take(book, pushed(WAYBILL, picked_up(9)), LATER)
     judge = desk(store, LATER + timedelta(hours=2))
     await identify(judge)
-    waiting = await store.read(lambda tx: unidentified_open(tx, 10))
+    waiting = await store.read(lambda tx: unidentified_page(tx, limit=10))
     assert [row["number"] for row in waiting] == [WAYBILL]
     candidates = json.loads(waiting[0]["candidates"])
     assert {each["return_number"] for each in candidates} == {"R7K2M4QX4TB", "R0000000000"}
@@ -236,7 +236,7 @@ async def test_below_the_threshold_it_waits_with_its_best_candidates(store: Stor
     await confirm(judge, waiting[0]["id"], "test", return_number="R0000000000")
     held = await store.read(lambda tx: find_return(tx, "R0000000000"))
     assert held is not None and held["parcel_id"] is not None
-    assert await store.read(lambda tx: unidentified_open(tx, 10)) == []
+    assert await store.read(lambda tx: unidentified_page(tx, limit=10)) == []
     assert (await types(store)).count("ops.identified") == 1
     with pytest.raises(Declined, match="matched"):
         await confirm(judge, waiting[0]["id"], "test", return_number="R7K2M4QX4TB")

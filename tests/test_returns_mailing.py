@@ -389,6 +389,8 @@ async def test_policy_40_49_the_agent_asks_and_the_customer_reads_in_his_languag
     assert "in allegato" in texts[0] and "ci-joint" in texts[1] and "anbei" in texts[2] and "adjuntamos" in texts[3]
     assert all(made["return_number"] in each and "Boutique" in each and "mail." not in each for each in texts)
     assert all(made["label"]["number"] in each for each in texts)
+    languages = [sent.get_body()["Content-Language"] for sent in mail.mails]  # type: ignore[union-attr,index]
+    assert languages == ["it", "fr", "de", "es", "en"]
     [paper] = mail.mails[0].iter_attachments()
     assert paper.get_content().startswith(b"%PDF-")
     status, told, _ = await doors.call("GET", path)

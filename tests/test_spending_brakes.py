@@ -11,6 +11,7 @@ from carriers.contract import LabelRequest
 from spending.brakes import Braked, Limits, mind, start, stop, tell_braked
 from spending.buying import buy
 from spending.intents import Intent, new_purchase_id, new_reference, plan, state_of
+from spending.journal import Journal
 from spending.machine import State
 from spending.resolving import resolve
 from store.engine import open_store
@@ -118,6 +119,32 @@ async def test_without_room_on_the_disk_nothing_is_bought(store):
     full = replace(till, free=lambda: 1024)
     assert await refused(full) == "disk_full"
     await planned(till)
+
+
+async def test_a_disk_that_takes_no_writing_is_a_brake_and_what_was_planned_waits(store, tmp_path):
+    """Not written down first, not sent: the purchase is as it was, ops hear it once, and it is sent once it can be."""
+    (tmp_path / "purchases.journal").mkdir()  # like a disk that became read-only: for nobody is it to be opened
+    seller, hands = Seller(), Hands()
+    till = limited(store, seller, hands)
+    purchase_id = await planned(till)
+    journal = Journal(tmp_path / "purchases.journal", till.sealer)
+    broken = replace(till, free=journal.room, note=journal.note)
+    assert await buy(broken, purchase_id) is State.PLANNED and seller.sent == []
+    assert await refused(broken, "return:2") == "disk_full"
+    for _ in range(2):
+        await mind(broken)
+    assert await notices(till) == [("ops.buying_braked", "disk_full")]
+    hands.at += 60
+    await resolve(broken)
+    assert seller.sent == []
+    (tmp_path / "purchases.journal").rmdir()
+    assert journal.room() > 1_000_000
+    await mind(broken)
+    hands.at += 60
+    await resolve(broken)
+    assert await state_of(till, purchase_id) is State.BOUGHT and len(seller.sent) == 1
+    assert (await notices(till))[-1] == ("ops.buying_released", "disk_full")
+    assert [line.id for line in journal.lines()] == [purchase_id]
 
 
 async def test_the_switch_survives_a_restart(sqlite_url):

@@ -19,7 +19,7 @@ async def test_killed_two_hundred_times_nothing_is_paid_twice_and_nothing_lost()
 @pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
 async def test_the_rig_sees_a_planted_bug(bug):
-    """With the bug in the buyer the very same rig says that the promise is broken, and why."""
+    """With the bug in the buyer the very same rig says that the promise is broken, and why: not by being slow alone."""
     result = await run(kills=25, seed=5, plant=bug, seconds=8)
     assert not result["held"]
-    assert result["examples"], result
+    assert set(result["examples"]) - {"stuck"}, result
