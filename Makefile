@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PORT ?= 8080
 MINUTES ?= 10
+EACH ?= 20
+SEED ?= 1
 BIN := .venv/bin
 STAMP := .venv/.installed
 
@@ -9,7 +11,7 @@ STAMP := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup browser run test check format conformance bench bench-peers soak audit sbom lock clean
+.PHONY: help setup browser run test check format conformance bench bench-peers soak mutants audit sbom lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +56,12 @@ bench-peers: setup ## compare with karrio's parser, installed beside it in a thr
 
 soak: setup ## run every proof for MINUTES (default 10)
 	$(BIN)/python -m proof all --minutes $(MINUTES)
+
+mutants: setup ## mutate the pure modules, 20 mutants each (EACH, SEED), in a throw-away environment, and print the score
+	@test -x build/mutmut/bin/python || $(PYTHON) -m venv build/mutmut
+	@build/mutmut/bin/python -m pip install -q --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@build/mutmut/bin/python -m pip install -q --disable-pip-version-check "mutmut==3.8.1"
+	build/mutmut/bin/python tools/mutants.py --each $(EACH) --seed $(SEED)
 
 audit: setup ## look for known weaknesses in what is locked (needs the advisories: says so where it cannot reach them)
 	@$(BIN)/python tools/audit.py

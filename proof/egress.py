@@ -46,10 +46,10 @@ async def canaries() -> AsyncIterator[tuple[int, Counter[str]]]:
     first = await asyncio.start_server(one, "127.0.0.1", 0)
     port = first.sockets[0].getsockname()[1]
     servers = [first]
-    for host in ("::1", "127.0.0.2", "127.1.2.3"):
+    for host in ("::1", "127.0.0.2", "127.1.2.3", "169.254.169.254"):
         try:
             servers.append(await asyncio.start_server(one, host, port))
-        except OSError:  # no IPv6 here
+        except OSError:  # no such address here: then a socket for it would be refused before it is made
             continue
     try:
         yield port, seen

@@ -1,13 +1,14 @@
 """The rigs for many machines hold, each a short run of it, and each finds what is planted in it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from proof.__main__ import summed, table
+from proof.__main__ import RIGS, summed, table
 
 ROOT = Path(__file__).parents[1]
 
@@ -67,3 +68,14 @@ def test_the_soak_table_adds_up_what_the_rigs_tell() -> None:
     assert found["worst memory, MB"] == 190 and found["runs"] == {"replicas": 2, "intake": 1}
     shown = table(told)
     assert "| together | NO | 13 | 60 | 900 |" in shown and "5 redis flushed" in shown
+
+
+def test_what_the_book_of_faults_names_is_there() -> None:
+    """docs/faults.md has all thirty faults, and every test file and rig that it names exists."""
+    book = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
+    assert [int(n) for n in re.findall(r"^\| (\d+) \|", book, re.MULTILINE)] == list(range(1, 31))
+    files = set(re.findall(r"`(test_\w+\.py)", book)) - {"test_x.py"}
+    rigs = set(re.findall(r"`proof ([a-z-]+)`", book))
+    assert len(files) > 30 and len(rigs) > 12
+    assert [name for name in files if not (ROOT / "tests" / name).exists()] == []
+    assert rigs <= RIGS.keys()

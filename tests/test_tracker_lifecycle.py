@@ -166,6 +166,14 @@ def test_a_passed_hold_makes_a_parcel_undeliverable_without_reaching_a_limit():
     assert late.case and (late.case.state, late.case.reason) == (CaseState.EXPECTED, "unclaimed")
 
 
+def test_a_hold_says_until_when_it_can_be_collected():
+    """The last day of the carrier's hold, in the delivery place's days; a carrier that comes again keeps nothing."""
+    waits = conclude(parcel(missed(1)), US, START + timedelta(days=2))
+    assert waits.collect_by == missed(1).at.date() + timedelta(days=US.attempts.hold_days or 0)
+    assert conclude(parcel(missed(1)), EU, START + timedelta(days=2)).collect_by is None
+    assert conclude(parcel(missed(1)), US, START + timedelta(days=60)).collect_by is None
+
+
 def test_a_stated_return_date_counts_with_its_field_as_evidence():
     """What is told never makes an event; a passed return date is evidence by payload and field."""
     told = Told("1Z", newest=missed(1).at, return_by=date(2026, 3, 10), fields={"return_by": "returnDateNotice"})
@@ -311,7 +319,9 @@ def test_an_access_point_detour_is_no_delivery_until_it_is_collected():
     told = (Told("1Z", newest=way[1].at, pickup_by=date(2026, 3, 10)),)
     waiting = conclude(parcel(*way, told=told), EU, START + timedelta(days=3))
     assert (waiting.status, waiting.parcel.delivered_at, waiting.case) == (Status.AVAILABLE_FOR_PICKUP, None, None)
+    assert waiting.collect_by == date(2026, 3, 10)
     collected = conclude(parcel(*way, event(Kind.DELIVERED, 4), told=told), EU, NOW)
+    assert collected.collect_by is None
     assert (collected.leg, collected.status, collected.parcel.count) == (Leg.OUT, Status.DELIVERED, 1)
     forgotten = conclude(parcel(*way, told=told), EU, NOW)
     assert (forgotten.status, forgotten.rule) == (Status.UNDELIVERABLE, "pickup_date_passed")
