@@ -38,7 +38,7 @@ ROUND = {
     "replicas": {"parcels": 30},
     "intake": {"kills": 3},
     "power-loss": {"kills": 100},
-    "purchase": {"kills": 60},
+    "purchase": {"kills": 200},
     "simulation": {"parcels": 6_000},
     "purchase-simulation": {"purchases": 20_000},
     "one-intercept": {"kills": 24},
