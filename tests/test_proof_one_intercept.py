@@ -43,7 +43,10 @@ async def test_killed_at_every_point_no_parcel_is_asked_back_twice_or_in_vain():
 @pytest.mark.slow
 @pytest.mark.parametrize("bug", INTERCEPT_BUGS, ids=lambda bug: bug.__name__)
 async def test_the_rig_sees_a_planted_bug(bug):
-    """With the bug in the buyer the very same rig says that the promise is broken, and why."""
-    result = await run(kills=16, seed=5, plant=bug, seconds=10)
+    """With the bug in the buyer the very same rig says that the promise is broken, and why: soon, or a little later."""
+    for seed in range(5, 9):
+        result = await run(kills=16, seed=seed, plant=bug, seconds=10)
+        if not result["held"]:
+            break
     assert not result["held"]
     assert result["examples"], result
