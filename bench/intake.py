@@ -26,7 +26,8 @@ from bench.loading import Requests, compared, paced, serve_forever, serving
 from bench.lookup import listen
 from bench.shop import environment, settings_of
 from cli.logs import configure
-from cli.serving import house_of, settle_down
+from cli.serving import house_of
+from cli.settling import settle_down
 from cli.wiring import PUSH_SECRET, open_parts
 
 SENDERS = 32

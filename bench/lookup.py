@@ -26,6 +26,7 @@ from bench.shop import EMAIL, Shop, environment, open_shop
 from cli.logs import configure
 from cli.serving import house_of
 from cli.settings import sealing_key
+from cli.settling import settle_down
 from cli.wiring import open_parts
 from store.engine import POSTGRES, sqlite_path
 from store.postgres import plain
@@ -130,6 +131,7 @@ def serve_house(pipe: Connection, shop: Shop, kept: bool) -> None:
         app = build(house)
         if not kept:
             app[KEPT] = Kept(house.store, house.clock, timedelta())
+        settle_down()
         return await listen(app)
 
     serve_forever(pipe, start)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import sys
@@ -26,6 +25,7 @@ from cli.control import listen, socket_of
 from cli.logs import configure
 from cli.rehearsal import Rehearsal
 from cli.settings import Misconfigured, Settings, environment
+from cli.settling import settle_down
 from cli.wiring import PUSH_SECRET, SHARED, Parts, environment_of, has_credentials, open_parts
 from fleet.news import READ
 from store.engine import SQLITE, CommitUnknown, Tx
@@ -195,15 +195,6 @@ async def serve(settings: Settings, role: str) -> None:
         say_line("stopping: finishing what is under way")
         if rehearsal:
             await rehearsal.remember(street)
-
-
-def settle_down() -> None:
-    """What was made for the start stays: garbage is looked for among what came since only, and not after every 700
-    objects, which took a tenth of the time of a busy service.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 async def sandbox(port: int, clock: str, ledger: Path | None) -> None:
