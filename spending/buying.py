@@ -6,12 +6,13 @@ source: design/labels-never-twice.md, protocol 3 to 5.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
-from carriers.contract import Bought, Label, LabelFormat, PurchaseOutcome, Unknown
+from carriers.contract import Bought, Carrier, Label, LabelFormat, PurchaseOutcome, Unknown
 from fleet.clocks import to_us
 from spending import points
 from spending.brakes import hundredths, is_stopped
@@ -48,6 +49,8 @@ from store.sealing import Sealer
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Came = TypeVar("Came")
+"""What a kind of send comes to, if not to Unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,18 @@ async def take_to_send(tx: Tx, till: Till, claim: Claim) -> Claim | None:
     return taken
 
 
+async def take_again(till: Till, claim: Claim) -> Claim | None:
+    """To send the same bytes once more. None when somebody else was first, or buying is stopped."""
+
+    async def unit(tx: Tx) -> Claim | None:
+        return None if await is_stopped(tx) else await take_to_send(tx, till, claim)
+
+    again = await till.store.write(unit)
+    if again is not None:
+        points.crash_point("resend.after_intent")
+    return again
+
+
 def is_too_late(till: Till, started: float) -> bool:
     """Whether the lease could end during the send: then somebody else may look while it is under way."""
     return till.monotonic() - started > till.pace.scaled(till.pace.lease - till.pace.deadline)
@@ -132,25 +147,11 @@ async def send_and_settle(till: Till, claim: Claim) -> State:
     except OSError as error:  # what could not be written down is not sent
         log.error("journal not written", extra={"purchase": claim.intent.id, "error": type(error).__name__})
         return await never_sent(till, claim, "it could not be written down first", till.pace.scaled(till.pace.backoff))
-    try:
-        outcome = await send(till, claim)
-    except asyncio.CancelledError:
-        await to_the_end(_settle(till, claim, Unknown("the sender was stopped during the send")))
-        raise
-    points.crash_point("buy.after_send")
-    return await to_the_end(_settle(till, claim, outcome))
+    return await sent(send(till, claim), partial(_settle, till, claim), "buy.after_send")
 
 
 async def send(till: Till, claim: Claim) -> PurchaseOutcome:
-    """The call itself. Whatever is not an outcome is Unknown: only a carrier's answer proves anything."""
-    try:
-        async with asyncio.timeout(till.pace.scaled(till.pace.deadline)):
-            return await till.carriers[claim.intent.carrier].buy(claim.intent.prepared)
-    except TimeoutError:
-        return Unknown("no answer before the deadline")
-    except Exception as error:
-        log.exception("a send ended in an error", extra={"purchase": claim.intent.id})
-        return Unknown(f"the send ended in {type(error).__name__}")
+    return await outcome_of(till, claim, lambda carrier: carrier.buy(claim.intent.prepared))
 
 
 async def _settle(till: Till, claim: Claim, outcome: PurchaseOutcome) -> State:
@@ -158,6 +159,31 @@ async def _settle(till: Till, claim: Claim, outcome: PurchaseOutcome) -> State:
     if isinstance(outcome, Bought):
         return await keep(till, claim, (outcome.label,))
     return await conclude(till, claim, after_send(till.pace, claim.record, claim.sends, outcome))
+
+
+async def sent(
+    sending: Awaitable[Came], settle: Callable[[Came | Unknown], Coroutine[Any, Any, State]], point: str
+) -> State:
+    """Send, and settle what came of it to the end, also when we are stopped during the send."""
+    try:
+        outcome = await sending
+    except asyncio.CancelledError:
+        await to_the_end(settle(Unknown("the sender was stopped during the send")))
+        raise
+    points.crash_point(point)
+    return await to_the_end(settle(outcome))
+
+
+async def outcome_of(till: Till, claim: Claim, call: Callable[[Carrier], Awaitable[Came]]) -> Came | Unknown:
+    """The call itself. Whatever is not an outcome is Unknown: only a carrier's answer proves anything."""
+    try:
+        async with asyncio.timeout(till.pace.scaled(till.pace.deadline)):
+            return await call(till.carriers[claim.intent.carrier])
+    except TimeoutError:
+        return Unknown("no answer before the deadline")
+    except Exception as error:
+        log.exception("a send ended in an error", extra={"purchase": claim.intent.id})
+        return Unknown(f"the send ended in {type(error).__name__}")
 
 
 async def conclude(till: Till, claim: Claim, after: After) -> State:

@@ -8,6 +8,7 @@ import logging
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from carriers.contract import (
     CarrierError,
@@ -21,8 +22,8 @@ from carriers.contract import (
     Unreadable,
 )
 from spending import points
-from spending.brakes import hundredths, is_stopped
-from spending.buying import begin, conclude, is_too_late, never_sent, say_settled, take_to_send, to_the_end
+from spending.brakes import hundredths
+from spending.buying import begin, conclude, is_too_late, never_sent, outcome_of, say_settled, sent, take_again
 from spending.intents import Claim, Till, claim_of, move, state_of, taken
 from spending.machine import (
     PROVABLE,
@@ -59,27 +60,13 @@ async def order(till: Till, purchase_id: str) -> State:
 
 
 async def send_and_settle(till: Till, claim: Claim) -> State:
-    try:
-        outcome = await send(till, claim)
-    except asyncio.CancelledError:
-        await to_the_end(_settle(till, claim, Unknown("the sender was stopped during the send")))
-        raise
-    points.crash_point("intercept.after_send")
-    state = await to_the_end(_settle(till, claim, outcome))
+    state = await sent(send(till, claim), partial(_settle, till, claim), "intercept.after_send")
     points.crash_point("intercept.after_settle")
     return state
 
 
 async def send(till: Till, claim: Claim) -> InterceptOutcome:
-    """The call itself. Whatever is not an outcome is Unknown: only a carrier's answer proves anything."""
-    try:
-        async with asyncio.timeout(till.pace.scaled(till.pace.deadline)):
-            return await till.carriers[claim.intent.carrier].intercept(claim.intent.prepared)
-    except TimeoutError:
-        return Unknown("no answer before the deadline")
-    except Exception as error:
-        log.exception("an order to turn a parcel round ended in an error", extra={"purchase": claim.intent.id})
-        return Unknown(f"the send ended in {type(error).__name__}")
+    return await outcome_of(till, claim, lambda carrier: carrier.intercept(claim.intent.prepared))
 
 
 async def _settle(till: Till, claim: Claim, outcome: InterceptOutcome) -> State:
@@ -207,14 +194,9 @@ async def _not_in_force(till: Till, claim: Claim, possible: bool) -> State:
         after = After(State.REJECTED, record, after.sends, 0.0)
     if after.state is not State.SENDING:
         return await conclude(till, claim, after)
-
-    async def unit(tx: Tx) -> Claim | None:
-        return None if await is_stopped(tx) else await take_to_send(tx, till, claim)
-
-    again = await till.store.write(unit)
+    again = await take_again(till, claim)
     if again is None:
         return await state_of(till, claim.intent.id)
-    points.crash_point("resend.after_intent")
     return await send_and_settle(till, again)
 
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from carriers.contract import CarrierError, Refused
 from spending import points
-from spending.brakes import is_stopped
-from spending.buying import buy, conclude, keep, send_and_settle, take_to_send
+from spending.buying import buy, conclude, keep, send_and_settle, take_again
 from spending.intents import INTERCEPT, VOID, Claim, Till, claim_of, real_us, state_of, taken
 from spending.intercepting import resume_intercept
 from spending.machine import After, State, after_death, after_nothing_found, after_refused_look
@@ -84,12 +83,7 @@ async def _go_on(till: Till, claim: Claim, after: After) -> State:
     """What follows a look that found nothing; SENDING: the same bytes go again now."""
     if after.state is not State.SENDING:
         return await conclude(till, claim, after)
-
-    async def unit(tx: Tx) -> Claim | None:
-        return None if await is_stopped(tx) else await take_to_send(tx, till, claim)
-
-    again = await till.store.write(unit)
+    again = await take_again(till, claim)
     if again is None:
         return await state_of(till, claim.intent.id)
-    points.crash_point("resend.after_intent")
     return await send_and_settle(till, again)
