@@ -13,6 +13,8 @@ from typing import Any
 
 Job = Callable[[dict[str, Any]], None]
 
+assert os.name == "posix", "processes are forked"
+
 
 class Nursery:
     """Forks children on demand. Made before any thread is: a child has only the memory that it was born with."""

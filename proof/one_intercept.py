@@ -4,30 +4,22 @@ The promise: at quiescence each case has at most one intercept in the carrier's 
 on, both books agree and nothing is stuck. A naive buyer in the same run must have ordered twice, or nothing is proved.
 """
 
-import random
-import shutil
-import signal
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 
 from proof.feeds import number
+from proof.hunting import Rig, hunt, lines_of, no_bug
 from proof.misfortune import LOST
-from proof.nursery import Nursery
 from proof.one_intercept_buyer import MERCHANT, buyer, stock
 from proof.one_intercept_street import WAITS, is_naive, journey_of, open_counter
-from proof.purchase import AT_RANDOM, AT_THE_CHARGE, LONGEST, address_of, lines_of, no_bug
-from proof.purchase_buyer import PACE
 from spending.points import INTERCEPT_NAMES
 from store.cases import find_case, money_of_case
-from store.engine import Store, Tx, open_store
-from store.migrate import migrate
+from store.engine import Store, Tx
 from store.outbox import said_about
 from store.parcels import list_parcels
 from store.purchases import open_purchases, purchase_of
@@ -36,8 +28,7 @@ KILLS = 120
 RARE = ("resend.", "look.", "carrier.")
 FEW = ("intercept.", *RARE)
 """Points that a life of a few parcels comes by once, if at all: it is given longer."""
-LIFE_SECONDS = (0.8, 4.0)
-WISHES_IN_A_LIFE, MOST_OPEN, STUCK_SECONDS = 4, 20, 20.0
+STUCK_SECONDS, MOST_OPEN = 20.0, 20
 ONCE = ("return_to_warehouse.expected", "return_to_warehouse.requested", "ops.left_to_carrier")
 FAULTS = (
     "doubles", "in_vain", "books_differ", "stuck", "said_wrongly", "bytes_changed", "no_money_line", "unfindable",
@@ -48,69 +39,17 @@ async def run(
     *, kills: int = 0, seed: int = 0, plant: Callable[[], None] = no_bug, seconds: float = STUCK_SECONDS, **_: object
 ) -> dict[str, Any]:
     """Counts, and whether the promise held. `plant` puts a bug into the buyer's processes: in tests only."""
-    nursery = Nursery({"street": open_counter, "buyer": buyer(plant)})
-    folder = Path(tempfile.mkdtemp(prefix="homeward-intercept-"))
-    try:
-        return await _run(nursery, folder, kills or KILLS, seed, seconds)
-    finally:
-        await nursery.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    return await hunt(RIG, kills=kills or KILLS, seed=seed, plant=plant, seconds=seconds)
 
 
-async def _run(nursery: Nursery, folder: Path, kills: int, seed: int, seconds: float) -> dict[str, Any]:
-    url, now = f"sqlite:///{folder / 'homeward.db'}", datetime.now(UTC)
-    stocked = (kills + 2) * WISHES_IN_A_LIFE
-    await migrate(url)
-    await stock(url, folder, stocked, now)
-    deadline, quiet = PACE.scaled(PACE.deadline), PACE.scaled(PACE.quiet)
-    given = {"folder": str(folder), "seed": seed, "deadline": deadline, "quiet": quiet}
-    await nursery.start("street", **given, now=now.isoformat(), wishes=stocked)
-    street = await address_of(folder)
-    killed, wishes = await _hunt(nursery, folder, url, street, kills, random.Random(seed))
-    async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
-        await http.get("/rig/calm")
-    ending = {"url": url, "street": street, "folder": str(folder), "first": 0, "until": wishes, "finish": seconds}
-    settled = await nursery.wait(await nursery.start("buyer", **ending), LONGEST) == 0
-    store = await open_store(url, lock=False)
-    try:
-        verdict = await _verdict(store, folder, wishes)
-    finally:
-        await store.close()
-    return {
-        "held": settled and verdict["ok"] and verdict["naive_doubles"] > 0,
-        "kills": sum(killed.values()),
-        "kills_at": dict(sorted(killed.items())),
-        "settled": settled,
-        **verdict,
-    }
+async def _stock(url: str, folder: Path, wishes: int) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    await stock(url, folder, wishes, now)
+    return {"now": now.isoformat(), "wishes": wishes}
 
 
-async def _hunt(
-    nursery: Nursery, folder: Path, url: str, street: str, kills: int, dice: random.Random
-) -> tuple[Counter[str], int]:
-    """Life after life, each ended by a kill: at the point that was met least so far, or at any time."""
-    killed, tried, wishes, life = Counter[str](), Counter[str](), 0, LIFE_SECONDS[0]
-    book = await open_store(url, lock=False)
-    async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
-        while sum(killed.values()) < kills:
-            targets = [*INTERCEPT_NAMES, AT_THE_CHARGE, AT_RANDOM]
-            point = min(targets, key=lambda name: (killed[name] + tried[name], dice.random()))
-            tried[point] += 1
-            if len(await book.read(lambda tx: open_purchases(tx, MOST_OPEN))) < MOST_OPEN:
-                wishes += WISHES_IN_A_LIFE
-            asked = {"first": max(0, wishes - 3 * WISHES_IN_A_LIFE), "until": wishes, "point": point}
-            nth = 1 if point.startswith(FEW) else dice.choice((1, 1, 2, 3))
-            pid = await nursery.start("buyer", url=url, street=street, folder=str(folder), nth=nth, **asked)
-            if point == AT_THE_CHARGE:
-                await http.get("/rig/doom", params={"pid": pid})
-            patience = life * 2 if point.startswith(FEW) else life
-            code = await nursery.wait(pid, dice.uniform(0.05, life) if point == AT_RANDOM else patience)
-            if code not in (None, -signal.SIGKILL):
-                raise RuntimeError(f"a buyer ended by itself, with {code}")
-            killed[AT_RANDOM if code is None else point] += 1
-            life = max(LIFE_SECONDS[0], min(LIFE_SECONDS[1], life * (1.15 if code is None else 0.85)))
-    await book.close()
-    return killed, wishes
+async def _waiting(tx: Tx) -> int:
+    return len(await open_purchases(tx, MOST_OPEN))
 
 
 # ----------------------------------------------------------------------------------------------------------- verdict
@@ -183,3 +122,19 @@ async def _book(tx: Tx) -> dict[str, dict[str, Any]]:
                 "said": Counter(said["type"] for said in await said_about(tx, f"parcel:{row['id']}")),
             }
     return book
+
+
+RIG = Rig(
+    name="intercept",
+    street=open_counter,
+    buyer=buyer,
+    stock=_stock,
+    waiting=_waiting,
+    verdict=_verdict,
+    points=INTERCEPT_NAMES,
+    few=FEW,
+    life_seconds=(0.8, 4.0),
+    wishes=4,
+    most_open=MOST_OPEN,
+    longest=lambda wishes: 300.0,
+)

@@ -4,13 +4,10 @@ A naive one beside it orders, and then writes down what it has ordered.
 """
 
 import asyncio
-import contextlib
 import json
-import os
 import time
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +18,21 @@ from cli.wiring import street_environment
 from fleet.clocks import Clock, to_us
 from merchants.terms import Terms, shipped
 from proof.feeds import Feeds, number
+from proof.lives import (
+    FACTOR,
+    KEY,
+    NO_LIMITS,
+    PACE,
+    job_of,
+    killer,
+    plain_transport,
+    sweep_for_ever,
+    sweep_until_settled,
+    want_naively,
+)
+from proof.nursery import Job
 from proof.one_intercept_street import LONG_AGO, NAIVE, SHOP, WAITS
-from proof.purchase_buyer import FACTOR, KEY, PACE, killer, plain_transport
 from spending import points
-from spending.brakes import Limits
 from spending.intents import Till
 from spending.reconciling import close
 from spending.resolving import resolve
@@ -39,7 +47,6 @@ from tracker.homecoming import Homecoming
 from tracker.ledger import Ledger
 from tracker.polling import Poller
 
-NO_LIMITS = Limits(Decimal(60), Decimal(10**9), Decimal(10**12), Decimal(10**12), 10**9, 1.0, free_bytes=0)
 MERCHANT = "rig-ups"
 
 
@@ -94,7 +101,11 @@ class Buyer:
 
     async def live(self, first: int, until: int) -> None:
         """Hear, order and settle until killed."""
-        await asyncio.gather(self.hear(first, until), self._want_naively(first, until), self.sweep())
+        await asyncio.gather(
+            self.hear(first, until),
+            want_naively(self.naive, range(max(0, first - 6), until), self._want_once),
+            self.sweep(),
+        )
 
     async def hear(self, first: int, until: int, source: Source = Source.POLL) -> None:
         """The news that an attempt failed: kept and read."""
@@ -117,36 +128,15 @@ class Buyer:
         return not await self.till.store.read(_is_open)
 
     async def _settle(self, seconds: float) -> None:
-        """Sweep until nothing is open, or nothing has changed for so long."""
-        before, since = "", time.monotonic()
-        while await self.till.store.read(_is_open):
-            await self._sweep_once()
-            now = repr(await self.till.store.read(_stand))
-            if now != before:
-                before, since = now, time.monotonic()
-            if time.monotonic() - since > seconds:
-                return
-            await asyncio.sleep(0.02)
+        await sweep_until_settled(self.till.store, self._sweep_once, _is_open, _stand, seconds)
 
-    async def _want_naively(self, first: int, until: int) -> None:
-        """Order, then write. What is written is done; whatever else happened, it is ordered again."""
-        done = {json.loads(line)["wish"] for line in self.naive.read_text().splitlines()} if self.naive.exists() else ()
-        with self.naive.open("a") as book:
-            for wish in range(max(0, first - 6), until):
-                if wish in done:
-                    continue
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(PACE.scaled(PACE.deadline)):
-                        prepared = self.ups.prepare_intercept(number("ups", NAIVE + wish), None)
-                        if isinstance(await self.ups.intercept(prepared), Intercepted | Rejected):
-                            book.write(json.dumps({"wish": wish}) + "\n")
-                            book.flush()
-                            os.fsync(book.fileno())
+    async def _want_once(self, wish: int) -> bool:
+        """The naive one's order; whether it was answered."""
+        prepared = self.ups.prepare_intercept(number("ups", NAIVE + wish), None)
+        return isinstance(await self.ups.intercept(prepared), Intercepted | Rejected)
 
     async def sweep(self) -> None:
-        while True:
-            await self._sweep_once()
-            await asyncio.sleep(0.02)
+        await sweep_for_ever(self._sweep_once)
 
     async def _sweep_once(self) -> None:
         await self.ledger.read_all(self.till.clock.now())
@@ -178,14 +168,8 @@ async def _stand(tx: Tx) -> list[str]:
     ]
 
 
-def buyer(plant: Callable[[], None]) -> Callable[[dict[str, Any]], None]:
-    """The job of a buyer's process, with a planted bug or none."""
-
-    def job(args: dict[str, Any]) -> None:
-        plant()
-        asyncio.run(_live(args))
-
-    return job
+def buyer(plant: Callable[[], None]) -> Job:
+    return job_of(_live, plant)
 
 
 async def _live(args: dict[str, Any]) -> None:

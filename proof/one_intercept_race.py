@@ -21,11 +21,11 @@ import asyncpg
 
 from carriers.contract import Source
 from proof.feeds import number
+from proof.hunting import AT_RANDOM, address_of, lines_of, no_bug
+from proof.lives import PACE, killer
 from proof.nursery import Nursery
 from proof.one_intercept_buyer import Buyer, stock
 from proof.one_intercept_street import WAITS, journey_of, open_counter
-from proof.purchase import AT_RANDOM, address_of, lines_of, no_bug
-from proof.purchase_buyer import PACE, killer
 from proof.servers import postgres_server
 from spending import points
 from spending.points import INTERCEPT_NAMES

@@ -7,94 +7,43 @@ The carriers are a process of their own with a ledger of their own; both books m
 must have bought twice, or the run proves nothing.
 """
 
-import asyncio
 import json
-import os
-import random
-import shutil
-import signal
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from proof.hunting import Rig, hunt, lines_of, no_bug
+from proof.lives import PACE
 from proof.misfortune import LOST
-from proof.nursery import Nursery
-from proof.purchase_buyer import PACE, buyer, stock
+from proof.purchase_buyer import buyer, stock
 from proof.purchase_street import open_shop
 from spending.points import NAMES
 from store.engine import Store, Tx, open_store
-from store.migrate import migrate
 from store.purchases import all_labels, all_purchases, counts, documents_of, money_of
 from store.settings import put_setting
 
 KILLS = 200
-AT_RANDOM, AT_THE_CHARGE = "random", "carrier.charged"
 RARE = ("void.", "resend.", "audit.")
 """Points that a purchase comes by only after a carrier's mistake, or much later."""
-LIFE_SECONDS = (0.4, 2.0)
-"""A life that meets no kill is ended after so long: longer where the machine is slow, so that lives get somewhere."""
-WISHES_IN_A_LIFE = 5
 INDEX_LAG = 1 / 8  # of the quiet time, until a label is found by its reference
 STUCK_SECONDS = 20.0
-LONGEST, LONGEST_EACH = 300.0, 0.2
-"""Seconds until the last life must have settled everything, and so many more for each purchase it asks for again."""
-MOST_OPEN = 30
-"""New purchases are asked for only while so few are open: a slow machine has fewer, not a backlog."""
 OPEN = frozenset({"PLANNED", "SENDING", "UNKNOWN"})
 """What waits for a carrier; what waits for a person must not hold up the next ones."""
-
-
-def no_bug() -> None:
-    return None
 
 
 async def run(
     *, kills: int = 0, seed: int = 0, plant: Callable[[], None] = no_bug, seconds: float = STUCK_SECONDS, **_: object
 ) -> dict[str, Any]:
     """Counts, and whether the promise held. `plant` puts a bug into the buyer's processes: in tests only."""
-    nursery = Nursery({"street": open_shop, "buyer": buyer(plant)})
-    folder = Path(tempfile.mkdtemp(prefix="homeward-purchase-"))
-    try:
-        return await _run(nursery, folder, kills or KILLS, seed, seconds)
-    finally:
-        await nursery.close()
-        shutil.rmtree(folder, ignore_errors=True)
+    return await hunt(RIG, kills=kills or KILLS, seed=seed, plant=plant, seconds=seconds)
 
 
-async def _run(nursery: Nursery, folder: Path, kills: int, seed: int, seconds: float) -> dict[str, Any]:
-    url = f"sqlite:///{folder / 'homeward.db'}"
-    await migrate(url)
+async def _stock(url: str, folder: Path, wishes: int) -> dict[str, Any]:
     await _prove_replay(url)
-    await stock(url, kills * WISHES_IN_A_LIFE + WISHES_IN_A_LIFE)
-    deadline, quiet = PACE.scaled(PACE.deadline), PACE.scaled(PACE.quiet)
-    await nursery.start(
-        "street", folder=str(folder), seed=seed, deadline=deadline, quiet=quiet, index_lag=quiet * INDEX_LAG
-    )
-    street = await address_of(folder)
-    killed, wishes = await _hunt(nursery, folder, url, street, kills, random.Random(seed))
-    async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
-        await http.get("/rig/calm")
-    pid = await nursery.start(
-        "buyer", url=url, street=street, folder=str(folder), first=0, until=wishes, finish=seconds
-    )
-    settled = await nursery.wait(pid, LONGEST + LONGEST_EACH * wishes) == 0
-    store = await open_store(url, lock=False)
-    try:
-        verdict = await _verdict(store, folder, wishes)
-    finally:
-        await store.close()
-    return {
-        "held": settled and verdict["ok"] and verdict["naive_doubles"] > 0,
-        "kills": sum(killed.values()),
-        "kills_at": dict(sorted(killed.items())),
-        "settled": settled,
-        **verdict,
-    }
+    await stock(url, wishes)
+    return {"index_lag": PACE.scaled(PACE.quiet) * INDEX_LAG}
 
 
 async def _prove_replay(url: str) -> None:
@@ -102,51 +51,6 @@ async def _prove_replay(url: str) -> None:
     store = await open_store(url)
     await store.write(lambda tx: put_setting(tx, "spending.replays.usps", json.dumps({"proven": True})))
     await store.close()
-
-
-async def address_of(folder: Path) -> str:
-    for _ in range(600):
-        if (folder / "address").exists():
-            return (folder / "address").read_text()
-        await asyncio.sleep(0.05)
-    raise RuntimeError("the street did not open")
-
-
-async def _hunt(
-    nursery: Nursery, folder: Path, url: str, street: str, kills: int, dice: random.Random
-) -> tuple[Counter[str], int]:
-    """Life after life, each ended by a kill: at the point that was met least so far, or at any time."""
-    killed: Counter[str] = Counter()
-    targets = [*NAMES, AT_THE_CHARGE, AT_RANDOM]
-    tried: Counter[str] = Counter()
-    wishes, (life, longest) = 0, LIFE_SECONDS
-    book = await open_store(url, lock=False)
-    async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
-        while sum(killed.values()) < kills:
-            point = min(targets, key=lambda name: (killed[name] + tried[name], dice.random()))
-            tried[point] += 1
-            if await book.read(_waiting) < MOST_OPEN:
-                wishes += WISHES_IN_A_LIFE
-            pid = await nursery.start(
-                "buyer",
-                url=url,
-                street=street,
-                folder=str(folder),
-                first=max(0, wishes - 3 * WISHES_IN_A_LIFE),
-                until=wishes,
-                point=point,
-                nth=1 if point.startswith(RARE) else dice.choice((1, 1, 2, 3)),
-            )
-            if point == AT_THE_CHARGE:
-                await http.get("/rig/doom", params={"pid": pid})
-            patience = life * 2 if point.startswith(RARE) else life
-            code = await nursery.wait(pid, dice.uniform(0.05, life) if point == AT_RANDOM else patience)
-            if code not in (None, -signal.SIGKILL):
-                raise RuntimeError(f"a buyer ended by itself, with {code}")
-            killed[AT_RANDOM if code is None else point] += 1
-            life = max(LIFE_SECONDS[0], min(longest, life * (1.15 if code is None else 0.85)))
-    await book.close()
-    return killed, wishes
 
 
 async def _waiting(tx: Tx) -> int:
@@ -301,10 +205,17 @@ def _sent_though_bought(made: dict[str, list[datetime]], sends: list[dict[str, s
     ]
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    """A book of JSON lines; the last one may be torn by the kill that ended its writer."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
-
-
-assert os.name == "posix", "processes are forked"
+RIG = Rig(
+    name="purchase",
+    street=open_shop,
+    buyer=buyer,
+    stock=_stock,
+    waiting=_waiting,
+    verdict=_verdict,
+    points=NAMES,
+    few=RARE,
+    life_seconds=(0.4, 2.0),
+    wishes=5,
+    most_open=30,
+    longest=lambda wishes: 300.0 + 0.2 * wishes,
+)

@@ -7,17 +7,12 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import json
-import os
-import signal
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-
-from httpx_aiohttp import AiohttpTransport
 
 from carriers.contract import Address, Bought, Carrier, LabelFormat, LabelRequest, Refused, Rejected
 from carriers.door import Unlimited
@@ -26,6 +21,18 @@ from carriers.usps import connect as usps
 from cli.wiring import street_environment
 from fleet.clocks import Clock
 from merchants.terms import Outcome, ReturnReason, Terms, shipped
+from proof.lives import (
+    KEY,
+    NO_LIMITS,
+    PACE,
+    job_of,
+    killer,
+    plain_transport,
+    sweep_for_ever,
+    sweep_until_settled,
+    want_naively,
+)
+from proof.nursery import Job
 from returns.arrival import receive
 from returns.desk import register
 from returns.dispatching import ship_out
@@ -33,9 +40,7 @@ from returns.eligibility import Courier, Wish
 from returns.forms import Asked, OrderWishes
 from returns.labels import settle_all
 from spending import points
-from spending.brakes import Limits
 from spending.intents import Till, new_purchase_id
-from spending.machine import Pace
 from spending.reconciling import Found, again, audit, close, reconcile_now
 from spending.resolving import resolve
 from spending.voiding import void_surplus
@@ -45,11 +50,7 @@ from store.purchases import counts, ended_purchases, labels_in, open_purchases
 from store.sealing import Sealer
 from tracker.orders import Declined, Item, Order, Shelf, put_order, ship
 
-FACTOR = 1 / 300
-PACE = Pace(factor=FACTOR, audits=(1800.0,))
 HOME = Address("Ann Example", ("10 Example Street",), "Boston", "02108", "US", "MA", phone="12015550199")
-KEY = b"rig of the purchases, 32 bytes !"
-NO_LIMITS = Limits(Decimal(60), Decimal(10**9), Decimal(10**12), Decimal(10**12), 10**9, 1.0, free_bytes=0)
 AT_ONCE = 4
 
 
@@ -103,7 +104,11 @@ class Buyer:
 
     async def live(self, first: int, until: int) -> None:
         """Buy and settle until killed."""
-        await asyncio.gather(self._want(first, until), self._want_naively(first, until), self._sweep())
+        await asyncio.gather(
+            self._want(first, until),
+            want_naively(self.naive, range(max(0, first - 6), until), self._want_once),
+            sweep_for_ever(self._sweep_once),
+        )
 
     async def finish(self, seconds: float) -> bool:
         """Settle until nothing is open, ask for everything again, and do what a person would; whether all is closed."""
@@ -122,16 +127,7 @@ class Buyer:
         return not await self.till.store.read(self._is_open)
 
     async def _settle(self, seconds: float) -> None:
-        """Sweep until nothing is open, or nothing has changed for so long."""
-        before, since = "", time.monotonic()
-        while await self.till.store.read(self._is_open):
-            await self._sweep_once()
-            now = repr(await self.till.store.read(_stand))
-            if now != before:
-                before, since = now, time.monotonic()
-            if time.monotonic() - since > seconds:
-                return
-            await asyncio.sleep(0.02)
+        await sweep_until_settled(self.till.store, self._sweep_once, self._is_open, _stand, seconds)
 
     async def _want(self, first: int, until: int) -> None:
         """The callers: each asks for its return until it is answered, under the same key."""
@@ -146,29 +142,13 @@ class Buyer:
 
         await asyncio.gather(*(one(wish) for wish in range(first, until)))
 
-    async def _want_naively(self, first: int, until: int) -> None:
-        """Call, then write. What is written is done; whatever else happened, it is asked for again."""
-        done = {json.loads(line)["wish"] for line in self.naive.read_text().splitlines()} if self.naive.exists() else ()
-        with self.naive.open("a") as book:
-            for wish in range(max(0, first - 6), until):
-                if wish in done:
-                    continue
-                carrier = self.till.carriers["ups"]
-                request = LabelRequest(
-                    new_purchase_id(), naive_reference(wish), HOME, HOME, Decimal(1), "Return", format=LabelFormat.ZPL
-                )
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(PACE.scaled(PACE.deadline)):
-                        outcome = await carrier.buy(carrier.prepare_label(request))
-                        if isinstance(outcome, Bought | Rejected):
-                            book.write(json.dumps({"wish": wish}) + "\n")
-                            book.flush()
-                            os.fsync(book.fileno())
-
-    async def _sweep(self) -> None:
-        while True:
-            await self._sweep_once()
-            await asyncio.sleep(0.02)
+    async def _want_once(self, wish: int) -> bool:
+        """The naive one's call; whether it was answered."""
+        carrier = self.till.carriers["ups"]
+        request = LabelRequest(
+            new_purchase_id(), naive_reference(wish), HOME, HOME, Decimal(1), "Return", format=LabelFormat.ZPL
+        )
+        return isinstance(await carrier.buy(carrier.prepare_label(request)), Bought | Rejected)
 
     async def _sweep_once(self) -> None:
         await asyncio.gather(
@@ -206,19 +186,8 @@ def naive_reference(wish: int) -> str:
     return "N" + base64.b32encode(hashlib.sha256(f"naive {wish}".encode()).digest()).decode()[:26]
 
 
-def buyer(plant: Callable[[], None]) -> Callable[[dict[str, Any]], None]:
-    """The job of a buyer's process, with a planted bug or none."""
-
-    def job(args: dict[str, Any]) -> None:
-        plant()
-        asyncio.run(_live(args))
-
-    return job
-
-
-def plain_transport() -> AiohttpTransport:
-    """The transport that carriers are called through, without the certificates that loopback has no use for."""
-    return AiohttpTransport(verify=False)
+def buyer(plant: Callable[[], None]) -> Job:
+    return job_of(_live, plant)
 
 
 async def _live(args: dict[str, Any]) -> None:
@@ -235,17 +204,3 @@ async def _live(args: dict[str, Any]) -> None:
         return
     points.crash_point = killer(args["point"], args["nth"])
     await life.live(args["first"], args["until"])
-
-
-def killer(point: str, nth: int) -> Callable[[str], None]:
-    """Dies at the nth passing of the point, in the middle of whatever else goes on."""
-    passed = 0
-
-    def crash_point(name: str) -> None:
-        nonlocal passed
-        if name == point:
-            passed += 1
-            if passed >= nth:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    return crash_point
