@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -47,13 +49,12 @@ def real_now() -> datetime:
 
 def to_us(instant: datetime) -> int:
     """Microseconds UTC since 1970, as the database stores instants."""
-    delta = instant - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def from_us(us: int) -> datetime:
     """The aware UTC instant of a stored number."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)
+    return _EPOCH + timedelta(microseconds=us)
 
 
 def text(instant: datetime) -> str:

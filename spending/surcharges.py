@@ -10,8 +10,9 @@ from decimal import Decimal
 
 from fleet.clocks import to_us
 from store.again import write_surely
-from store.cases import add_case_money, find_case, money_of_case
+from store.cases import add_case_money, find_case, money_of_case, note_case
 from store.engine import Row, Store, Tx
+from store.homecomings import find_homecoming
 from store.parcels import find_parcel
 from store.purchases import add_money, label_by_number, money_of
 
@@ -42,9 +43,8 @@ async def bill(store: Store, told: Surcharge, now: datetime) -> bool:
 
     async def unit(tx: Tx) -> bool:
         parcel = await find_parcel(tx, told.carrier, told.number)
-        case = await find_case(tx, parcel["id"]) if parcel else None
         label = await label_by_number(tx, told.carrier, told.number)
-        if parcel is not None and case is not None:
+        if parcel is not None and await _goes_home(tx, parcel["id"]):
             # the name under which the terms' own figure would stand: what was billed comes instead of it
             if there := _named(await money_of_case(tx, parcel["id"]), told.name):
                 return _same(there, told)
@@ -64,6 +64,16 @@ async def bill(store: Store, told: Surcharge, now: datetime) -> bool:
         return True
 
     return await write_surely(store, unit)
+
+
+async def _goes_home(tx: Tx, parcel_id: int) -> bool:
+    """Whether it is on its way back or was received; one that came back without a scan has no case until now."""
+    if await find_case(tx, parcel_id):
+        return True
+    if await find_homecoming(tx, parcel_id) is None:
+        return False
+    await note_case(tx, parcel_id, "", None)  # nothing is concluded of it: it holds the money
+    return True
 
 
 def _named(lines: Sequence[Row], name: str) -> Row | None:

@@ -235,6 +235,23 @@ async def test_policy_26_a_surcharge_is_a_cost_though_it_is_billed_after_the_mon
         assert "after it was settled" in told["costs"][2]["because"] and told["money"] == home["money"]
 
 
+async def test_policy_26_a_surcharge_of_a_parcel_that_came_back_without_a_scan(shops: Shops) -> None:
+    """H: the warehouse has it, no carrier ever said so: what is billed is among its costs, and a later scan no harm."""
+    number = await shops.order(shop=US, journey="refused")
+    body = {"name": "refusal", "amount": "12.50", "currency": "USD"}
+    await shops.ask("POST", f"/parcels/usps/{number}/surcharges", body, status=409)
+    await shops.ask("POST", f"/parcels/usps/{number}/received", {"reason": "refused"})
+    for status in (201, 200):
+        await shops.ask("POST", f"/parcels/usps/{number}/surcharges", body, status=status)
+    for _ in range(2):
+        home = (await shops.parcel(number, "usps"))["home"]
+        assert ("refusal", "12.50") in [(line["name"], line["amount"]) for line in home["costs"]]
+        await shops.turn(40)
+    case = (await shops.parcel(number, "usps"))["return_to_warehouse"]
+    assert (case["state"], case["reason"]) == ("arrived", "refused")
+    assert len(await shops.told("return_to_warehouse.received")) == 1
+
+
 async def test_policy_27_usps_is_not_waited_for_until_a_third_attempt(shops: Shops) -> None:
     """One visit and its hold: what the carrier does decides, not a number of the shop's."""
     number = await shops.order(shop=US, journey="unclaimed")
