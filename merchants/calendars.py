@@ -7,7 +7,6 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
-MONDAY_TO_FRIDAY = (0, 1, 2, 3, 4)
 
 
 def is_business_day(day: date, days: Collection[int], holidays_code: str = "") -> bool:

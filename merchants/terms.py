@@ -253,7 +253,6 @@ class Window(_Section):
 class Promise(_Section):
     """When a shopper may expect the parcel, counted from the shipping day."""
 
-    per_order: bool  # the order service states a window with each order; it wins over the ones here
     days: Weekdays  # what "business" means in the windows here
     holidays: HolidayCode = ""
     grace_days: Days = 0  # late is only what is so many calendar days past the window

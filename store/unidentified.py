@@ -223,10 +223,6 @@ async def key_in(tx: Tx, values: dict[str, Any], now_us: int) -> int | None:
     return int(row["id"])
 
 
-async def find_unidentified(tx: Tx, carrier: str, number: str) -> Row | None:
-    return await tx.one(_BY_NUMBER, carrier=carrier, number=number)
-
-
 async def get_unidentified(tx: Tx, id: int) -> Row | None:
     return await tx.one(_GET, id=id)
 

@@ -79,7 +79,6 @@ def test_policy_11_12_14_promises():
     assert promise.expedited.max == 4
     assert (promise.international.max, promise.international.days) == (10, "calendar")
     assert "PR" in promise.domestic
-    assert shelf.default_for("ups").promise.per_order
 
 
 def test_policy_53_58_after_arrival_and_outcomes():

@@ -22,7 +22,7 @@ from store.returns import add_return, find_return
 from store.schema import outbox, unidentified
 from store.sealing import Sealer
 from store.statement import statement
-from store.unidentified import find_unidentified, unidentified_page
+from store.unidentified import unidentified_page
 from tests.test_tracker_ledger import NOW, NUMBER, answer, conclusion, ledger, said, take, visit
 from tracker.orders import Declined
 from tracker.polling import Poller
@@ -129,7 +129,8 @@ async def a_waybill(store: Store, number: str = "R7K2M4QX4TB") -> None:
 
 
 async def row_of(store: Store, number: str) -> Any:
-    return await store.read(lambda tx: find_unidentified(tx, "ups", number))
+    rows = await store.read(lambda tx: tx.all(ROWS))
+    return next((row for row in rows if (row["carrier"], row["number"]) == ("ups", number)), None)
 
 
 async def types(store: Store) -> list[str]:
