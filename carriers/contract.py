@@ -10,7 +10,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -261,7 +261,7 @@ class Readings(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """An HTTP request a carrier made to us: headers with lower-case names, and the exact body."""
+    """An HTTP request a carrier made to us: headers, found by their names in lower case, and the exact body."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -729,8 +729,3 @@ class States(Protocol):
 
     def stated_at(self, push: Push) -> datetime | None:
         """When the carrier says that it sent this push; None where that cannot be read. Ask only what is verified."""
-
-
-def stated(thing: object) -> int:
-    """How many fields of a dataclass hold something: for `stated beats absent` when sightings are merged."""
-    return sum(bool(getattr(thing, f.name)) for f in fields(thing))  # type: ignore[arg-type]

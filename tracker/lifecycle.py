@@ -4,15 +4,15 @@ The fold takes sightings and tellings in any order and any number and gives the 
 merged by commutative rules, events are walked by instant, and what is told counts by the newest event in its payload.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from carriers.contract import NOT_AN_ATTEMPT, Effect, Event, Kind, Mark, Place, Reason, Source, Told, stated
+from carriers.contract import NOT_AN_ATTEMPT, Effect, Event, Kind, Mark, Place, Reason, Source, Told
 
 
 class Leg(StrEnum):
@@ -88,8 +88,7 @@ class Shipment:
         return frozenset({number for _, number in self.further} | own) if self.further or own else frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(Struct, frozen=True, gc=False):
     """One telling of an event: by which kind of payload, named by its digest. `id` is the event's, where known."""
 
     event: Event
@@ -98,16 +97,14 @@ class Sighting:
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(Struct, frozen=True, gc=False):
     """What one payload says of a parcel without it being an event."""
 
     told: Told
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
+class Happening(Struct, frozen=True, gc=False):
     """An event as all its sightings together tell it."""
 
     event: Event
@@ -222,33 +219,47 @@ _ORDER = {kind: place for place, kind in enumerate((
 ))}  # fmt: skip
 
 
-def merge(tellings: Iterable[Event]) -> Event:
-    """One event from all its tellings, commutative and idempotent.
+def _when(events: Sequence[Event]) -> Event:
+    """The telling whose local time is believed: one with an offset before one without, then the earliest."""
+    return min(events, key=lambda e: (e.local is None or e.local.tzinfo is None, str(e.local), e.day))
 
-    Stated beats absent, specific beats generic, then the smallest (of ordinals the highest: a carrier counts up).
-    """
-    events = list(tellings)
-    if len(events) == 1:
-        return events[0]
-    kind = min((e.kind for e in events), key=lambda k: (-_GENERIC.get(k, 2), k))
-    when = min(events, key=lambda e: (e.local is None or e.local.tzinfo is None, str(e.local), e.day))
-    reasons = sorted({e.reason for e in events if e.reason}, key=lambda r: (r is Reason.UNSPECIFIED, r))
-    ordinals = [e.ordinal for e in events if e.ordinal is not None]
-    return structs.replace(
-        events[0],
-        at=min(e.at for e in events),
-        local=when.local,
-        day=when.day,
-        kind=kind,
-        words=min((e.words for e in events if e.words), default=""),
-        place=min((e.place for e in events), key=lambda p: (-stated(p), p.city, p.region, p.postal_code, p.country)),
-        reason=reasons[0] if reasons else None,
-        ordinal=max(ordinals, default=None),
-        final=any(e.final for e in events),
-        effect=max((e.effect for e in events), key=_EFFECT.index),
-        marks=frozenset().union(*(e.marks for e in events)),
-        known=any(e.known for e in events),
-    )
+
+_MERGED: Mapping[str, Callable[[Sequence[Event]], Any]] = {
+    "at": lambda events: min(e.at for e in events),
+    "local": lambda events: _when(events).local,
+    "day": lambda events: _when(events).day,
+    "kind": lambda events: min((e.kind for e in events), key=lambda k: (-_GENERIC.get(k, 2), k)),
+    "words": lambda events: min((e.words for e in events if e.words), default=""),
+    "place": lambda events: min((e.place for e in events), key=_how_little_stated),
+    "reason": lambda events: min(
+        (e.reason for e in events if e.reason), key=lambda r: (r is Reason.UNSPECIFIED, r), default=None
+    ),
+    "ordinal": lambda events: max((e.ordinal for e in events if e.ordinal is not None), default=None),
+    "final": lambda events: any(e.final for e in events),
+    "effect": lambda events: max((e.effect for e in events), key=_EFFECT.index),
+    "marks": lambda events: frozenset().union(*(e.marks for e in events)),
+    "known": lambda events: any(e.known for e in events),
+}
+"""How tellings become one, field by field. Stated beats absent, specific beats generic, then the smallest (of ordinals
+the highest: a carrier counts up)."""
+
+
+def _how_little_stated(place: Place) -> tuple[int, str, str, str, str]:
+    said = (place.city, place.region, place.postal_code, place.country)
+    return (said.count(""), *said)
+
+
+def merge(tellings: Iterable[Event]) -> Event:
+    """One event from all its tellings, commutative and idempotent; most fields are told alike."""
+    first, *others = events = list(tellings)
+    unlike = {name for other in others for name in _MERGED if getattr(first, name) != getattr(other, name)}
+    if any(_offset(first) != _offset(other) for other in others):  # of one instant two local times are not alike
+        unlike.add("local")
+    return structs.replace(first, **{name: _MERGED[name](events) for name in unlike}) if unlike else first
+
+
+def _offset(event: Event) -> timedelta | None:
+    return event.local.utcoffset() if event.local else None
 
 
 def happenings(sightings: Iterable[Sighting]) -> tuple[Happening, ...]:
