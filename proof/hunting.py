@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from proof.lives import PACE
+from proof.lives import DIED_AT, PACE, preload
 from proof.nursery import Job, Nursery
 from store.engine import Store, Unit, open_store
 from store.migrate import migrate
@@ -26,9 +26,10 @@ AT_RANDOM, AT_THE_CHARGE = "random", "carrier.charged"
 class Rig:
     """What one rig kills, where, and how it is judged.
 
-    `points` are where a life may be killed; those that begin with one of `few` are met seldom: a life is given longer.
-    A life that meets no kill is ended after `life_seconds`: longer where the machine is slow, so that lives get
-    somewhere. New wishes are made only while fewer than `most_open` wait: a slow machine has fewer, not a backlog.
+    `points` are where a life may be killed; those that begin with one of `few` are met seldom, so every life may die
+    at one of them, and some live for nothing else. A life that meets no kill is ended after `life_seconds`: longer
+    where the machine is slow, so that lives get somewhere. New wishes are made only while fewer than `most_open` wait:
+    a slow machine has fewer, not a backlog.
     """
 
     name: str
@@ -53,6 +54,7 @@ def no_bug() -> None:
 
 async def hunt(rig: Rig, *, kills: int, seed: int, plant: Callable[[], None], seconds: float) -> dict[str, Any]:
     """Counts, and whether the promise held. `plant` puts a bug into the buyer's processes: in tests only."""
+    preload()
     nursery = Nursery({"street": rig.street, "buyer": rig.buyer(plant)})
     folder = Path(tempfile.mkdtemp(prefix=f"homeward-{rig.name}-"))
     try:
@@ -91,28 +93,31 @@ async def _hunt(rig: Rig, nursery: Nursery, folder: Path, kills: int, seed: int,
 async def _kill(
     rig: Rig, nursery: Nursery, http: httpx.AsyncClient, given: dict[str, str], kills: int, dice: random.Random
 ) -> tuple[Counter[str], int]:
-    """Life after life, each ended by a kill: at the point that was met least so far, or at any time."""
+    """Life after life, each ended by a kill: at a point that was met least so far, or at any time."""
     killed, tried = Counter[str](), Counter[str]()
+    few = [point for point in rig.points if point.startswith(rig.few)]
     targets = [*rig.points, AT_THE_CHARGE, AT_RANDOM]
     wishes, (shortest, longest) = 0, rig.life_seconds
-    life = shortest
+    life, died_at = shortest, Path(given["folder"]) / DIED_AT
     book = await open_store(given["url"], lock=False)
     while sum(killed.values()) < kills:
-        point = min(targets, key=lambda name: (killed[name] + tried[name], dice.random()))
+        point, rare = (
+            min(names, key=lambda name: (killed[name] + tried[name], dice.random())) for names in (targets, few)
+        )
         tried[point] += 1
         if await book.read(rig.waiting) < rig.most_open:
             wishes += rig.wishes
-        first, is_few = max(0, wishes - 3 * rig.wishes), point.startswith(rig.few)
-        nth = 1 if is_few else dice.choice((1, 1, 2, 3))
-        pid = await nursery.start("buyer", **given, first=first, until=wishes, point=point, nth=nth)
+        first, at = max(0, wishes - 3 * rig.wishes), {point: dice.choice((1, 1, 2, 3))} if point not in few else {}
+        died_at.unlink(missing_ok=True)
+        pid = await nursery.start("buyer", **given, first=first, until=wishes, points={**at, rare: 1})
         if point == AT_THE_CHARGE:
             await http.get("/rig/doom", params={"pid": pid})
-        patience = dice.uniform(0.05, life) if point == AT_RANDOM else life * (2 if is_few else 1)
-        code = await nursery.wait(pid, patience)
+        code = await nursery.wait(pid, dice.uniform(0.05, life) if point == AT_RANDOM else life)
         if code not in (None, -signal.SIGKILL):
             raise RuntimeError(f"a buyer ended by itself, with {code}")
-        killed[AT_RANDOM if code is None else point] += 1
-        life = max(shortest, min(longest, life * (1.15 if code is None else 0.85)))
+        killed[AT_RANDOM if code is None else died_at.read_text() if died_at.exists() else AT_THE_CHARGE] += 1
+        if at and point != AT_RANDOM:  # whoever waits for what is rare waits in vain on a fast machine too
+            life = max(shortest, min(longest, life * (1.15 if code is None else 0.85)))
     await book.close()
     return killed, wishes
 

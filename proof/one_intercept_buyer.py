@@ -183,5 +183,5 @@ async def _live(args: dict[str, Any]) -> None:
         if not closed:
             raise SystemExit("something is still open")
         return
-    points.crash_point = killer(args["point"], args["nth"])
+    points.crash_point = killer(args["points"], Path(args["folder"]))
     await life.live(args["first"], args["until"])

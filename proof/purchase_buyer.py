@@ -202,5 +202,5 @@ async def _live(args: dict[str, Any]) -> None:
             await carrier.aclose()
         await store.close()
         return
-    points.crash_point = killer(args["point"], args["nth"])
+    points.crash_point = killer(args["points"], Path(args["folder"]))
     await life.live(args["first"], args["until"])
