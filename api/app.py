@@ -72,7 +72,7 @@ def build_watch(house: House, beside: web.Application | None = None) -> web.Appl
 
 
 def _serve(app: web.Application, house: House, routes: Iterable[AnyRoute]) -> None:
-    for route in routes:
+    for route in sorted(routes, key=lambda route: not route.kept):  # what is asked most is looked for first
         handler = served(house, route)
         if route.straight:
             handler = route.straight(house, handler)

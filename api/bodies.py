@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import NoReturn, TypeVar
@@ -69,12 +70,26 @@ def _refuse_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("a number is out of range")
+    return value
+
+
+_READER = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_refuse_twice
+)  # made once: making one costs as much as reading a short body
+_WRITER = json.JSONEncoder(ensure_ascii=False)
+
+
 def parse(body: bytes) -> object:
     """The JSON value. Raises Problem for no JSON, too deep, NaN, a key twice, NUL or half a character."""
     refuse_deep(body)
     try:
-        value = json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        value: object = _READER.decode(body.decode())
+        # only as \u... can NUL or half a character be written: raw, neither is JSON or UTF-8
+        text = _WRITER.encode(value) if b"\\u" in body else ""
         text.encode()  # a lone surrogate fails here
     except (ValueError, RecursionError) as error:
         detail = "it holds half a character" if isinstance(error, UnicodeEncodeError) else str(error)

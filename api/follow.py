@@ -164,7 +164,7 @@ async def _answer(call: Call[Any, Any], question: Question) -> Answer:
     if opened is None:
         raise Problem("lookup_refused")
     body = await house.documents.made(
-        b"follow", call.locale, opened.digest(), make=lambda: told(opened.story, call.locale).model_dump_json().encode()
+        b"follow", call.locale, opened.digest, make=lambda: told(opened.story, call.locale).model_dump_json().encode()
     )
 
     def still(request: web.Request) -> bool:

@@ -20,6 +20,7 @@ from store.migrate import Schema
 from store.sealing import Sealer
 from tracker.ledger import Ledger
 from tracker.polling import Poller
+from webhooks.letterbox import Letterbox
 
 
 def _nothing_runs() -> Mapping[str, bool]:
@@ -55,6 +56,7 @@ class House:
     ledger: Ledger
     poller: Poller
     till: Till
+    letterbox: Letterbox
     wake: Callable[[], None] = _nobody_sleeps
     alive: Callable[[], Mapping[str, bool]] = _nothing_runs
     schema: Callable[[], Awaitable[Schema]] = _as_at_the_start

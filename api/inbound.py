@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from api.bodies import read_bytes, refuse_deep
 from api.house import House
 from api.keys import NOBODY
-from api.manners import ALWAYS, CALLER, Handler
+from api.manners import CALLER, REQUEST_ID, Handler
 from api.problems import Problem
+from api.ready import given, made_ready
 from api.route import Answer, Call, Nothing
 from api.shapes import Told, example
 from carriers.contract import Push
@@ -37,7 +37,7 @@ async def push(call: Call[Nothing, Nothing]) -> Answer:
 
 def straight(house: House, served: Handler) -> Handler:
     """The same without a Call, for a push as carriers send it: making one costs more than keeping the push does."""
-    headers = CIMultiDict({**ALWAYS, "Content-Type": "application/json"})
+    ready = made_ready("POST", 200, _KEPT, "application/json", {})
 
     async def handle(request: web.Request) -> web.StreamResponse:
         name = request.match_info["carrier"]
@@ -45,7 +45,7 @@ def straight(house: House, served: Handler) -> Handler:
             return await served(request)
         request[CALLER] = NOBODY.name
         await _take(house, name, request)
-        return web.Response(body=_KEPT, headers=headers)
+        return given(request, ready, request[REQUEST_ID], {})
 
     return handle
 
@@ -58,13 +58,12 @@ async def _take(house: House, name: str, request: web.Request) -> None:
     refuse_deep(body)
     status = await receive(
         house.store,
-        house.ledger,
+        house.letterbox,
         house.carriers,
         name,
-        Push(_headers(request), body),
+        Push(request.headers, body),
         now=house.clock.now(),
         real_now=datetime.now(UTC),
-        wake=house.wake,
     )
     if status != 200:
         raise Problem(_REFUSALS[status])
@@ -79,7 +78,7 @@ async def token(call: Call[Nothing, Nothing]) -> Answer:
             house.store,
             house.carriers,
             call.path["carrier"],
-            Push(_headers(call.request), asked),
+            Push(call.request.headers, asked),
             now=house.clock.now(),
             real_now=datetime.now(UTC),
         )
@@ -90,7 +89,3 @@ async def token(call: Call[Nothing, Nothing]) -> Answer:
     if granted is None:
         raise Problem("push_refused")
     return Answer(granted)
-
-
-def _headers(request: web.Request) -> dict[str, str]:
-    return {name.lower(): value for name, value in request.headers.items()}

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import web
-from cachetools import LRUCache
 
 from fleet.clocks import Clock
 from store.engine import Store
@@ -20,26 +19,34 @@ MOST = 1_000  # answers of some 10 kB each
 
 
 class Kept:
-    """What was answered lately, by whatever decides it (the question, the language, who may see it)."""
+    """What was answered lately, by whatever decides it (the question, the language, who may see it).
+
+    All of it was read after the same commit: with the next one none of it holds any more.
+    """
 
     def __init__(self, store: Store, clock: Clock, longest: timedelta = LONGEST) -> None:
         self._store, self._clock, self._longest = store, clock, longest
-        self._answers: LRUCache[Hashable, tuple[int, datetime, Any]] = LRUCache(MOST)
+        self._answers: dict[Hashable, tuple[datetime, Any]] = {}
+        self._as_of: int | None = None
 
     def find(self, name: Hashable) -> Any | None:
         """The answer to the same, where nothing was committed since it was read."""
         found = self._answers.get(name)
-        if found is None or found[0] != self._store.commits or self._clock.now() - found[1] >= self._longest:
+        if found is None or self._store.commits != self._as_of or self._clock.now() >= found[0]:
             return None
-        return found[2]
+        return found[1]
 
     def since(self) -> int | None:
         """To be asked before the reading begins, and handed to `keep` after it."""
         return self._store.commits
 
     def keep(self, name: Hashable, answer: Any, since: int | None) -> None:
-        if since is not None:
-            self._answers[name] = (since, self._clock.now(), answer)
+        if since is None or since != self._store.commits:
+            return
+        if since != self._as_of or len(self._answers) >= MOST:
+            self._answers.clear()
+            self._as_of = since
+        self._answers[name] = (self._clock.now() + self._longest, answer)
 
 
 KEPT = web.AppKey("kept", Kept)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from aiohttp import web
 
 from api.house import House
-from api.kept import KEPT, Kept
+from api.kept import Kept
 from api.problems import Problem
 from api.route import Caller
 from store.engine import Store, Tx
@@ -69,10 +69,10 @@ async def first_key(store: Store, sealer: Sealer, at: datetime) -> str | None:
     return await store.write(unit)
 
 
-async def authenticate(house: House, request: web.Request, scope: str) -> Caller:
+async def authenticate(house: House, kept: Kept, request: web.Request, scope: str) -> Caller:
     """Whoever holds the key in `Authorization: Bearer`. Raises Problem without a living key, or without the scope."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    found = await _find(house, request.app[KEPT], key.strip()) if scheme.lower() == "bearer" else None
+    found = await _find(house, kept, key.strip()) if scheme.lower() == "bearer" else None
     if found is None:
         raise Problem(
             "unauthorized", "send Authorization: Bearer <key>", headers={"WWW-Authenticate": 'Bearer realm="homeward"'}
@@ -88,24 +88,25 @@ async def _find(house: House, kept: Kept, key: str) -> ApiKey | None:
         return None
     mark = house.sealer.mark(key)
     known: ApiKey | None = kept.find(("key", mark))
-    if known is None:
-        since = kept.since()
-        if known := await living_key(house, mark):
-            kept.keep(("key", mark), known, since)
-    return known if known and _lives(known, datetime.now(UTC)) else None
+    if known is not None:
+        return known if _lives(known) else None
+    since = kept.since()
+    if found := await living_key(house, mark):
+        kept.keep(("key", mark), found, since)
+    return found
 
 
-def _lives(key: ApiKey, now: datetime) -> bool:
-    return key.expires_at is None or now < key.expires_at
+def _lives(key: ApiKey) -> bool:
+    return key.expires_at is None or datetime.now(UTC) < key.expires_at
 
 
 async def living_key(house: House, mark: str) -> ApiKey | None:
     """The living key with this mark, its use noted."""
-    found = await house.store.read(lambda tx: find_key(tx, mark))
-    now = datetime.now(UTC)
-    if found and not _lives(found, now):
+    found = await find_key(house.store, mark)
+    if found is None or not _lives(found):
         return None
-    if found and (found.used_at is None or now - found.used_at > _NOTED_EVERY):
+    now = datetime.now(UTC)
+    if found.used_at is None or now - found.used_at > _NOTED_EVERY:
         key_id = found.id
         await house.store.write(lambda tx: note_use(tx, key_id, now))
     return found

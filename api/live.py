@@ -9,7 +9,8 @@ from aiohttp import web
 from api.follow import told
 from api.house import House
 from api.links import opened_by
-from api.manners import ALWAYS, Handler
+from api.manners import Handler
+from api.ready import ALWAYS
 from api.sessions import Grant, recall
 from api.words import FALLBACK
 from store.engine import Tx

@@ -4,16 +4,19 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import cast
 
 from api.house import House
 from api.kept import Kept
 from api.manners import Meter
 from api.sessions import Grant
+from fleet.clocks import to_us
 from store.outbox import say
 from tracker.follow import Follow, FollowKind, ParcelStory, Tier
 from tracker.lookup import Asked, Found, find, tell
 
+MINUTE = 60_000_000  # microseconds
 _NOBODY = "nobody@invalid"  # nobody's e-mail: RFC 2606
 
 
@@ -36,18 +39,22 @@ class Opened:
 
     def __init__(self, found: Found, asked: Asked) -> None:
         self._found, self._asked = found, asked
-        self._story: Follow | None = None
 
     @property
-    def story(self) -> Follow:
-        if self._story is None:
-            told = tell(self._found, self._asked)
-            self._story = told if told.tier is Tier.FULL else coarse(told)
-        return self._story
+    def grant(self) -> Grant:
+        """What this opens, to be remembered."""
+        row = self._found.row
+        return Grant(self._found.kind, row["merchant"], row["number"], self._found.tier)
 
+    @cached_property
+    def story(self) -> Follow:
+        told = tell(self._found, self._asked)
+        return told if told.tier is Tier.FULL else coarse(told)
+
+    @cached_property
     def digest(self) -> bytes:
         """Another one when anything that was read changed, and with every minute: the time decides words too."""
-        return self._found.digest() + f"{self._asked.now:%Y%m%d%H%M}".encode()
+        return self._found.digest() + str(to_us(self._asked.now) // MINUTE).encode()
 
 
 async def look_up(house: House, question: Question, network: str, meter: Meter, kept: Kept) -> Opened | None:

@@ -20,7 +20,8 @@ from api.look import Looks, ShopLook
 from api.lookups import Opened, Question, look_up
 from api.manners import METER, REQUEST_ID, Handler, crashed
 from api.problems import Problem
-from api.sessions import LANGUAGE, forget, granted_by, recall, remember, speak
+from api.ready import given, made_ready
+from api.sessions import LANGUAGE, cookie, forget, recall, speak
 from api.static_files import FOLDER, address
 from api.words import catalogues, choose, render, say, write_day, write_moment, write_short_day, write_time
 from returns.addresses import places_near
@@ -28,6 +29,7 @@ from tracker.follow import Follow, FollowKind, StepState, Tier
 
 FORM = "application/x-www-form-urlencoded"
 FORM_CAP = 4096
+HTML = "text/html; charset=utf-8"
 JUST_NOW = timedelta(minutes=1)
 LOOKS = web.AppKey("looks", Looks)
 
@@ -67,13 +69,11 @@ def written(template: str, locale: str, *, here: str, look: ShopLook | None, **c
 
 
 def page(text: bytes, locale: str, status: int = 200) -> web.Response:
-    return web.Response(
-        body=text,
-        status=status,
-        content_type="text/html",
-        charset="utf-8",
-        headers={"Vary": "Accept-Language, Cookie", "Content-Language": locale},
-    )
+    return web.Response(body=text, status=status, headers={"Content-Type": HTML, **_spoken_in(locale)})
+
+
+def _spoken_in(locale: str) -> dict[str, str]:
+    return {"Vary": "Accept-Language, Cookie", "Content-Language": locale}
 
 
 def languages() -> Mapping[str, str]:
@@ -120,7 +120,7 @@ def asking(house: House, kind: FollowKind) -> Handler:
 def answering(house: House, kind: FollowKind) -> Handler:
     """POST /follow/order and /follow/return: the story, or the form again. Errors are pages too."""
 
-    async def answer(request: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await _answer(house, kind, request)
         except Problem as problem:
@@ -142,7 +142,8 @@ def again(house: House, kind: FollowKind) -> Handler:
             response = _form(request, kind, 404, "form.session")
             forget(response, kind)
             return response
-        return _spoken(house, request, await told(request, house, opened))
+        locale = locale_of(request)
+        return _spoken(house, request, page(await told(request, house, opened, locale), locale))
 
     return show
 
@@ -154,46 +155,38 @@ def following(house: House) -> Handler:
         grant = await open_link(house, request.match_info["token"])
         if grant is None:
             return _form(request, FollowKind.ORDER, 404, "form.expired")
-        response = web.Response(status=303, headers={"Location": f"/follow/{grant.kind.value}/now"})
-        remember(response, request, house, grant)
-        return response
+        headers = {"Location": f"/follow/{grant.kind.value}/now", "Set-Cookie": cookie(request, house, grant)}
+        return web.Response(status=303, headers=headers)
 
     return enter
 
 
-async def _answer(house: House, kind: FollowKind, request: web.Request) -> web.Response:
+async def _answer(house: House, kind: FollowKind, request: web.Request) -> web.StreamResponse:
     question = _question(kind, await read_bytes(request, FORM, FORM_CAP))
     opened = None
     if question.number:
         opened = await look_up(house, question, network(request, house.proxies), request.app[METER], request.app[KEPT])
     if opened is None:
         return _form(request, kind, 404, "form.refused", number=question.number)
-    response = await told(request, house, opened)
-    remember(response, request, house, granted_by(opened.story))
-    return response
+    locale = locale_of(request)
+    ready = made_ready("POST", 200, await told(request, house, opened, locale), HTML, _spoken_in(locale))
+    return given(request, ready, request[REQUEST_ID], {"Set-Cookie": cookie(request, house, opened.grant)})
 
 
-async def told(request: web.Request, house: House, opened: Opened) -> web.Response:
-    """The story as a page."""
-    follow = opened.story
-    locale, look = locale_of(request), request.app[LOOKS].of(follow.merchant)
-    papers = papers_of(house, follow)
-    places = await places_near(house.till, follow.number) if papers else ()
+async def told(request: web.Request, house: House, opened: Opened, locale: str) -> bytes:
+    """The story as a page; for an order it is not even told where the page was made before."""
+    grant = opened.grant
+    look, here = request.app[LOOKS].of(grant.merchant), f"/follow/{grant.kind.value}/now"
+    papers = papers_of(house, opened.story) if grant.kind is FollowKind.RETURN else ()
+    places = await places_near(house.till, grant.number) if papers else ()
 
     def render() -> bytes:
-        text = written(
-            "story.html",
-            locale,
-            here=f"/follow/{follow.kind.value}/now",
-            look=look,
-            papers=papers,
-            places=places,
-            version=version_of(follow),
-            **story(follow, house.clock.now()),
-        )
-        return text.encode()
+        follow = opened.story
+        facts = story(follow, house.clock.now()) | {"papers": papers, "places": places, "version": version_of(follow)}
+        return written("story.html", locale, here=here, look=look, **facts).encode()
 
-    return page(await house.documents.made("page", locale, repr((look, places)), opened.digest(), make=render), locale)
+    looks = f"{look.name} {look.style} {look.logo}" if look else ""
+    return await house.documents.made("page", locale, looks, repr(places), opened.digest, make=render)
 
 
 def papers_of(house: House, follow: Follow) -> tuple[str, ...]:

@@ -19,10 +19,10 @@ from fleet.clocks import from_us
 from store.engine import Row, Tx
 from store.homecomings import find_homecoming
 from store.parcels import list_parcels
-from store.shown import find_shown
+from store.shown import Shown, find_shown
 from store.unidentified import further_of
 from tracker.explain import explained
-from tracker.freshness import freshness, is_stale
+from tracker.freshness import is_stale
 from tracker.lifecycle import Leg, Status
 from tracker.orders import home_view
 
@@ -297,7 +297,12 @@ def recognised(carrier: Carrier, text: str, pointer: str | None = None) -> Recog
 
 async def show(call: Call[ParcelQuery, Nothing]) -> Answer:
     """GET /v1/parcels/{carrier}/{number}"""
-    return Answer(await parcel_json(call.house, *_named(call), call.query.as_of))
+    house, typed, as_of = call.house, call.path["number"], call.query.as_of
+    carrier = carrier_of(house, call.path["carrier"])
+    body = await _parcel_of(house, carrier.name, typed, as_of)
+    if body is None and (number := recognised(carrier, typed).number) != typed:  # written with blanks, or in small
+        body = await _parcel_of(house, carrier.name, number, as_of)
+    return Answer(_known(body))
 
 
 async def refresh(call: Call[Nothing, Nothing]) -> Answer:
@@ -347,37 +352,60 @@ async def parcel_now(house: House, carrier: str, number: str, as_of: datetime | 
 
 
 async def parcel_json(house: House, carrier: str, number: str, as_of: datetime | None) -> bytes:
-    """A `ParcelOut` as JSON, put together from the kept conclusion without making one. Raises Problem."""
-    now = house.clock.now()
+    """A `ParcelOut` as JSON. Raises Problem."""
+    return _known(await _parcel_of(house, carrier, number, as_of))
 
-    async def unit(tx: Tx) -> bytes | None:
-        found = await find_shown(tx, carrier, number)
-        if found is None:
-            return None
-        row = found.row
-        told = _part_by_part(await _conclusion(house, tx, row, now, as_of))
-        if told.further_numbers != _NONE:
-            told.further_numbers = Raw(
-                _FURTHER_OUT.dump_json([_further(each) for each in await further_of(tx, row["id"])])
-            )
-        if told.home_of != _NULL:
-            told.home_of = Raw(FurtherOut.model_validate_json(bytes(told.home_of)).model_dump_json().encode())
-        if found.home and (home := await find_homecoming(tx, row["id"])):
-            told.home = Raw(HomeOut.model_validate(home_view(home)).model_dump_json().encode())
-        told.merchant, told.order_numbers, told.return_number = (
-            row["merchant"],
-            found.order_numbers,
-            found.return_number,
-        )
-        told.registered_at, told.as_of, told.stale = from_us(row["created_us"]), as_of, is_stale(row, now)
-        for name, at in freshness(row).items():
-            setattr(told, name, at)
-        return _to_json(told)
 
-    body = await house.store.read(unit)
+def _known(body: bytes | None) -> bytes:
     if body is None:
         raise Problem("parcel_unknown")
     return body
+
+
+async def _parcel_of(house: House, carrier: str, number: str, as_of: datetime | None) -> bytes | None:
+    """A `ParcelOut` as JSON, put together from the kept conclusion without making one; None: there is none."""
+    now = house.clock.now()
+    found = await find_shown(house.store, carrier, number)
+    if found is None:
+        return None
+    if as_of is None and found.row["version"]:
+        told = _part_by_part(found.row["conclusion"])
+        if told.further_numbers == _NONE and told.home_of == _NULL and not found.home:
+            return _shown(told, found, now, as_of)  # for most parcels their row says it all
+    return await house.store.read(lambda tx: _with_more(house, tx, carrier, number, now, as_of))
+
+
+async def _with_more(
+    house: House, tx: Tx, carrier: str, number: str, now: datetime, as_of: datetime | None
+) -> bytes | None:
+    """The same for a parcel of which other rows tell too: all of them read in one transaction."""
+    found = await find_shown(tx, carrier, number)
+    if found is None:
+        return None
+    row = found.row
+    told = _part_by_part(await _conclusion(house, tx, row, now, as_of))
+    if told.further_numbers != _NONE:
+        told.further_numbers = Raw(_FURTHER_OUT.dump_json([_further(each) for each in await further_of(tx, row["id"])]))
+    if told.home_of != _NULL:
+        told.home_of = Raw(FurtherOut.model_validate_json(bytes(told.home_of)).model_dump_json().encode())
+    if found.home and (home := await find_homecoming(tx, row["id"])):
+        told.home = Raw(HomeOut.model_validate(home_view(home)).model_dump_json().encode())
+    return _shown(told, found, now, as_of)
+
+
+def _shown(told: Any, found: Shown, now: datetime, as_of: datetime | None) -> bytes:
+    """A conclusion with what it does not hold and an answer must."""
+    row = found.row
+    told.merchant, told.order_numbers, told.return_number = row["merchant"], found.order_numbers, found.return_number
+    told.registered_at, told.as_of, told.stale = from_us(row["created_us"]), as_of, is_stale(row, now)
+    told.checked_at, told.next_check_at = _second(row["checked_us"]), _second(row["next_poll_us"])
+    told.stale_after = _second(row["stale_us"])
+    return _to_json(told)
+
+
+def _second(us: int | None) -> datetime | None:
+    """To the second, as `fleet.clocks.text` writes an instant."""
+    return from_us(us - us % 1_000_000) if us is not None else None
 
 
 async def _conclusion(house: House, tx: Tx, row: Row, now: datetime, as_of: datetime | None) -> bytes | str:

@@ -4,12 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cachetools import TTLCache
-
 from api.problems import Problem
 
 MINUTE = 60.0
-KEPT = 10_000
+MANY = 10_000
 
 
 @dataclass(slots=True)
@@ -25,7 +23,7 @@ class Rates:
 
     def __init__(self, per_minute: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._most, self._monotonic = per_minute, monotonic
-        self._windows: TTLCache[str, _Window] = TTLCache(KEPT, 2 * MINUTE, monotonic)
+        self._windows: dict[str, _Window] = {}
 
     def take(self, caller: str) -> dict[str, str]:
         """One more call: the headers that say what is left. Raises Problem when nothing is."""
@@ -34,6 +32,8 @@ class Rates:
         now = self._monotonic()
         window = self._windows.get(caller)
         if window is None or window.ends <= now:
+            if len(self._windows) >= MANY:  # as many as keys that call: this only forgets who stays away
+                self._windows = {name: each for name, each in self._windows.items() if each.ends > now}
             window = self._windows[caller] = _Window(now + MINUTE)
         window.calls += 1
         reset = max(1, round(window.ends - now))

@@ -1,6 +1,5 @@
 """The one table of what we answer: the router and the OpenAPI document are both made from it."""
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,9 +30,6 @@ class Parameter:
     pattern: str
     description: str
     example: str
-
-    def accepts(self, text: str) -> bool:
-        return re.fullmatch(self.pattern, text) is not None
 
     def documented(self) -> dict[str, Any]:
         return {

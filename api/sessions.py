@@ -6,7 +6,7 @@ from aiohttp import web
 
 from api import tokens
 from api.house import House
-from tracker.follow import Follow, FollowKind, Tier
+from tracker.follow import FollowKind, Tier
 
 SECONDS = 2 * 3600
 """So long a look-up is remembered: reload, language, live updates and papers need it."""
@@ -26,16 +26,12 @@ class Grant:
     link: str = ""
 
 
-def granted_by(follow: Follow) -> Grant:
-    return Grant(follow.kind, follow.merchant, follow.number, follow.tier)
-
-
-def remember(response: web.Response, request: web.Request, house: House, grant: Grant) -> None:
-    """Put the grant into the browser's cookie for this page."""
+def cookie(request: web.Request, house: House, grant: Grant) -> str:
+    """What puts the grant into the browser's cookie for this page: a value for Set-Cookie."""
     seconds = LINK_SECONDS if grant.link else SECONDS
     facts = {"merchant": grant.merchant, "number": grant.number, "tier": grant.tier.value, "link": grant.link}
     token = tokens.make(house.sealer, _use(grant.kind), facts, seconds)
-    _set(response, request, house, _use(grant.kind), token, seconds, "/follow")
+    return _cookie(request, house, _use(grant.kind), token, seconds, "/follow")
 
 
 def recall(request: web.Request, house: House, kind: FollowKind) -> Grant | None:
@@ -52,7 +48,7 @@ def forget(response: web.Response, kind: FollowKind) -> None:
 
 def speak(response: web.Response, request: web.Request, house: House, locale: str) -> None:
     """Remember the language that was chosen."""
-    _set(response, request, house, LANGUAGE, locale, _YEAR, "/")
+    response.headers.add("Set-Cookie", _cookie(request, house, LANGUAGE, locale, _YEAR, "/"))
 
 
 def is_secure(request: web.Request, house: House) -> bool:
@@ -65,15 +61,8 @@ def _use(kind: FollowKind) -> str:
     return f"hw_{kind.value}"
 
 
-def _set(
-    response: web.Response, request: web.Request, house: House, name: str, value: str, seconds: int, path: str
-) -> None:
-    response.set_cookie(
-        name,
-        value,
-        max_age=seconds,
-        path=path,
-        httponly=True,
-        secure=is_secure(request, house),
-        samesite="Lax",  # a link in an e-mail comes from another site
-    )
+def _cookie(request: web.Request, house: House, name: str, value: str, seconds: int, path: str) -> str:
+    """Written here: the library's own takes as long as sealing what is in it. Names and values are letters of ours."""
+    secure = "; Secure" if is_secure(request, house) else ""
+    # Lax: a link in an e-mail comes from another site
+    return f"{name}={value}; HttpOnly; Max-Age={seconds}; Path={path}; SameSite=Lax{secure}"

@@ -1,5 +1,6 @@
 """How many sockets one network may hold open at our doors: aiohttp itself counts none."""
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -59,11 +60,11 @@ def _mind(server: web.Server, crowd: Crowd) -> None:
     """Ask the crowd about each socket; the server itself goes on as before."""
     made, lost = server.connection_made, server.connection_lost
 
-    def connection_made(handler: RequestHandler, transport: object) -> None:
-        made(handler, transport)  # type: ignore[arg-type]
-        peer = transport.get_extra_info("peername")  # type: ignore[attr-defined]
+    def connection_made(handler: RequestHandler, transport: asyncio.Transport) -> None:
+        made(handler, transport)
+        peer = transport.get_extra_info("peername")
         if not crowd.enter(handler, str(peer[0]) if isinstance(peer, tuple) else ""):
-            transport.abort()  # type: ignore[attr-defined]
+            transport.abort()
 
     def connection_lost(handler: RequestHandler, exc: BaseException | None = None) -> None:
         crowd.leave(handler)

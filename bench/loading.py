@@ -123,12 +123,33 @@ async def _burst(line: _Line, until: float) -> int:
     return done
 
 
-def paced(server: Server, sources: Sequence[Requests], per_second: float, seconds: float) -> dict[str, float]:
-    """Send at this rate, whatever comes back: milliseconds to the answer, from the moment it should have been sent."""
-    return asyncio.run(_paced(server, sources, per_second, seconds))
+def waited(
+    path: Server,
+    floor: Server,
+    sources: Sequence[Requests],
+    per_second: float,
+    *,
+    rounds: int = 5,
+    seconds: float = 2.0,
+) -> dict[str, Any]:
+    """Both at the same rate in turn, whatever comes back: medians of how long an answer takes, and 99 of 100 of them.
+
+    In milliseconds, from the moment a request should have been sent.
+    """
+    pairs = [[asyncio.run(_paced(each, sources, per_second, seconds)) for each in (path, floor)] for _ in range(rounds)]
+    found: dict[str, Any] = {"per_second": round(per_second)}
+    for number, whose in enumerate(("", "floor_")):
+        for share in (50, 99):
+            found[f"{whose}p{share}_ms"] = round(median(_share(pair[number], share) for pair in pairs) * 1e3, 2)
+    return found | {"rounds": rounds}
 
 
-async def _paced(server: Server, sources: Sequence[Requests], per_second: float, seconds: float) -> dict[str, float]:
+def _share(took: Sequence[float], share: int) -> float:
+    """What so many of a hundred were not slower than."""
+    return sorted(took)[len(took) * share // 100]
+
+
+async def _paced(server: Server, sources: Sequence[Requests], per_second: float, seconds: float) -> list[float]:
     lines = [await _open(server, source) for source in sources]
     between, took = len(lines) / per_second, list[float]()
     began = time.perf_counter()
@@ -145,12 +166,7 @@ async def _paced(server: Server, sources: Sequence[Requests], per_second: float,
     await asyncio.gather(*(send(number, line) for number, line in enumerate(lines)))
     for line in lines:
         line.writer.close()
-    took.sort()
-    return {
-        "per_second": round(per_second),
-        "p50_ms": round(took[len(took) // 2] * 1e3, 2),
-        "p99_ms": round(took[len(took) * 99 // 100] * 1e3, 2),
-    }
+    return took
 
 
 def compared(

@@ -8,6 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,8 +30,13 @@ from cli.settings import sealing_key
 from cli.settling import settle_down
 from cli.wiring import open_parts
 from store.engine import POSTGRES, sqlite_path
+from store.keys import FIND_KEY
+from store.lookups import ORDER_PARCELS, ORDERS_OR_NOBODY
 from store.postgres import plain
 from store.sealing import Sealer
+from store.settings import GET_SETTING
+from store.shown import SHOWN
+from store.statement import Statement
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -157,39 +163,57 @@ def serve_bytes(pipe: Connection, answers: Mapping[str, bytes]) -> None:
     serve_forever(pipe, start)
 
 
+Said = tuple[str, tuple[Any, ...]]
+"""One of the house's own statements as a raw driver takes it, and the values that it always has, which come last."""
 Rows = Callable[..., Awaitable[Sequence[Any]]]
-"""`rows(sql, *values)` on a raw driver; parameters are written $1, $2."""
-Reading = Callable[[], AbstractAsyncContextManager[Rows]]
-"""One transaction that only reads."""
+"""`rows(said, *values)` on a raw driver."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Driver:
+    """sqlite3 or asyncpg with nothing between: one statement by itself, or several in a transaction that only reads."""
+
+    one: Callable[..., Awaitable[Any]]
+    reading: Callable[[], AbstractAsyncContextManager[Rows]]
 
 
 @asynccontextmanager
-async def _driver(url: str) -> AsyncIterator[Reading]:
-    """Reads in one transaction, on sqlite3 or asyncpg with nothing between."""
+async def _driver(url: str) -> AsyncIterator[_Driver]:
     if url.startswith(POSTGRES):
         pool = await asyncpg.create_pool(plain(url), min_size=16, max_size=16, reset=_leave)
+
+        async def row(said: Said, *values: Any) -> Any:
+            return await pool.fetchrow(said[0], *values, *said[1])
 
         @asynccontextmanager
         async def reading() -> AsyncIterator[Rows]:
             async with pool.acquire() as found, found.transaction(isolation="repeatable_read", readonly=True):
-                yield found.fetch
 
-        yield reading
+                async def rows(said: Said, *values: Any) -> Sequence[Any]:
+                    answer: Sequence[Any] = await found.fetch(said[0], *values, *said[1])
+                    return answer
+
+                yield rows
+
+        yield _Driver(row, reading)
         await pool.close()
         return
     database = sqlite3.connect(f"{sqlite_path(url).absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     database.row_factory = sqlite3.Row
 
-    async def rows(sql: str, *values: Any) -> Sequence[Any]:
-        return database.execute(sql.replace("$", "?"), values).fetchall()
+    async def rows_of_file(said: Said, *values: Any) -> Sequence[Any]:
+        return database.execute(said[0], (*values, *said[1])).fetchall()
+
+    async def row_of_file(said: Said, *values: Any) -> Any:
+        return database.execute(said[0], (*values, *said[1])).fetchone()
 
     @asynccontextmanager
     async def reading_file() -> AsyncIterator[Rows]:
         database.execute("BEGIN")
-        yield rows
+        yield rows_of_file
         database.execute("ROLLBACK")
 
-    yield reading_file
+    yield _Driver(row_of_file, reading_file)
     database.close()
 
 
@@ -198,32 +222,31 @@ async def _leave(connection: Any) -> None:
 
 
 def serve_reads(pipe: Connection, shop: Shop, followed: bytes) -> None:
-    """Handlers that make the same reads and marks, and decode and encode as much JSON: no house around them."""
+    """Handlers that run the same statements in as many transactions, make the same marks, and decode and encode as much
+    JSON: no house around them.
+    """
     mark = Sealer(sealing_key(shop.settings)).mark
     story = msgspec.json.decode(followed)
 
+    def said(statement: Statement) -> Said:
+        compiled = statement.postgres if shop.settings.database.startswith(POSTGRES) else statement.sqlite
+        return compiled.sql, tuple(compiled.fixed.values())
+
+    key, shown, orders = said(FIND_KEY), said(SHOWN), said(ORDERS_OR_NOBODY)
+    on_order, setting = said(ORDER_PARCELS), said(GET_SETTING)
+
     async def start(stack: AsyncExitStack) -> int:
-        reading = await stack.enter_async_context(_driver(shop.settings.database))
+        driver = await stack.enter_async_context(_driver(shop.settings.database))
 
         async def parcel(request: web.Request) -> web.StreamResponse:
-            async with reading() as rows:
-                (caller,) = await rows(
-                    "SELECT * FROM api_keys WHERE hash = $1 AND revoked_us IS NULL",
-                    mark(request.headers["Authorization"].partition(" ")[2]),
-                )
+            caller = await driver.one(key, mark(request.headers["Authorization"].partition(" ")[2]))
             if "parcels:read" not in msgspec.json.decode(caller["scopes"]):
                 raise web.HTTPForbidden
-            async with reading() as rows:
-                (row,) = await rows("SELECT * FROM parcels WHERE carrier = $1 AND number = $2", "ups",
-                                    request.match_info["number"])  # fmt: skip
-                orders = await rows(
-                    "SELECT orders.number FROM orders JOIN order_parcels ON order_parcels.order_id = orders.id"
-                    " WHERE order_parcels.parcel_id = $1", row["id"])  # fmt: skip
-                returned = await rows("SELECT number FROM returns WHERE parcel_id = $1", row["id"])
+            row = await driver.one(shown, "ups", request.match_info["number"])
             view = msgspec.json.decode(row["conclusion"]) | {
                 "merchant": row["merchant"],
-                "order_numbers": [order["number"] for order in orders],
-                "return_number": returned[0]["number"] if returned else None,
+                "order_numbers": row["order_numbers"].split(" "),
+                "return_number": row["return_number"],
                 "registered_at": row["created_us"],
                 "checked_at": row["checked_us"],
             }
@@ -232,15 +255,12 @@ def serve_reads(pipe: Connection, shop: Shop, followed: bytes) -> None:
         async def follow(request: web.Request) -> web.StreamResponse:
             asked = msgspec.json.decode(await request.read())
             proofs = mark("email:" + asked["email"]), mark("postcode:")
-            async with reading() as rows:
-                (order,) = await rows("SELECT * FROM orders WHERE number = $1 ORDER BY id LIMIT 20",
-                                      asked["order_number"])  # fmt: skip
+            async with driver.reading() as rows:
+                (order,) = await rows(orders, asked["order_number"])
                 if not hmac.compare_digest(proofs[0], order["proof_email"]):
                     raise web.HTTPForbidden
-                parcels = await rows(
-                    "SELECT parcels.* FROM parcels JOIN order_parcels ON order_parcels.parcel_id = parcels.id"
-                    " WHERE order_parcels.order_id = $1 ORDER BY parcels.id", order["id"])  # fmt: skip
-                await rows("SELECT value FROM settings WHERE name = $1", "away:ups")
+                parcels = await rows(on_order, order["id"])
+                await rows(setting, "away:ups")
             known = [msgspec.json.decode(parcel["conclusion"])["status"] for parcel in parcels]
             facts = msgspec.json.decode(order["order"])
             view = story | {"number": order["number"], "state": known[0], "currency": facts["currency"]}

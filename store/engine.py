@@ -4,7 +4,7 @@ from pathlib import Path
 
 from store import postgres
 from store.sqlite import SqliteStore
-from store.unit import CommitUnknown, Locked, NewerSchema, Row, Store, StoreError, Suspended, Tx, Unit
+from store.unit import CommitUnknown, Locked, NewerSchema, Row, Source, Store, StoreError, Suspended, Tx, Unit
 
 SQLITE = "sqlite:///"
 POSTGRES = "postgresql+asyncpg://"
@@ -34,6 +34,6 @@ def sqlite_path(url: str) -> Path:
 
 
 __all__ = [
-    "CommitUnknown", "Locked", "NewerSchema", "Row", "Store", "StoreError", "Suspended", "Tx", "Unit",
+    "CommitUnknown", "Locked", "NewerSchema", "Row", "Source", "Store", "StoreError", "Suspended", "Tx", "Unit",
     "open_store", "sqlite_path",
 ]  # fmt: skip

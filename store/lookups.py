@@ -16,7 +16,7 @@ _ORDERS_OF_RETURN = statement(
     .where(return_orders.c.return_id == bindparam("return_id"))
     .order_by(orders.c.id)
 )
-_ORDER_PARCELS = statement(
+ORDER_PARCELS = statement(
     select(parcels)
     .join(order_parcels, order_parcels.c.parcel_id == parcels.c.id)
     .where(order_parcels.c.order_id == bindparam("order_id"))
@@ -28,7 +28,7 @@ _PARCEL = statement(select(parcels).where(parcels.c.id == bindparam("id")))
 # From one row that is always there: a number that nobody has gives a row too, all NULL, and takes as long as one that
 # somebody has.  # source: design/faults-and-security.md (e), rule 3: the same work done
 _ONE = select(literal_column("1").label("one")).subquery()
-_ORDERS_OR_NOBODY = statement(
+ORDERS_OR_NOBODY = statement(
     select(orders)
     .select_from(_ONE.outerjoin(orders, orders.c.number == bindparam("number")))
     .order_by(orders.c.id)
@@ -58,7 +58,7 @@ async def orders_named(tx: Tx, number: str) -> Sequence[Row]:
 
 async def orders_or_nobody(tx: Tx, number: str) -> Sequence[Row]:
     """Every shop's order of this number; where there is none, one row without an id, at the same cost."""
-    return await tx.all(_ORDERS_OR_NOBODY, number=number)
+    return await tx.all(ORDERS_OR_NOBODY, number=number)
 
 
 async def return_or_nobody(tx: Tx, number: str) -> Row:
@@ -77,7 +77,7 @@ async def orders_of_return(tx: Tx, return_id: int) -> Sequence[Row]:
 
 
 async def parcels_on_order(tx: Tx, order_id: int) -> Sequence[Row]:
-    return await tx.all(_ORDER_PARCELS, order_id=order_id)
+    return await tx.all(ORDER_PARCELS, order_id=order_id)
 
 
 async def parcel_row(tx: Tx, id: int) -> Row | None:

@@ -37,6 +37,13 @@ _KEEP_MINE = statement(
         .returning(payloads.c.id)
     )
 )
+_KEEP_PUSH = statement(
+    lambda insert: (
+        insert(payloads)
+        .values({name: bindparam(name) for name in ("carrier", "source", "digest", "body", "received_us", "late")})
+        .on_conflict_do_nothing(index_elements=["carrier", "source", "digest"])
+    )
+)
 _FIND = statement(
     select(payloads.c.id, payloads.c.read_us).where(
         payloads.c.carrier == bindparam("carrier"),
@@ -156,7 +163,6 @@ _CODES = statement(
     .group_by(unknown_codes.c.carrier, unknown_codes.c.code)
     .order_by(unknown_codes.c.carrier, unknown_codes.c.code)
 )
-_LATE = statement(update(payloads).where(payloads.c.id == bindparam("of")).values(late=bindparam("seconds")))
 _LAST_PUSH = statement(
     select(func.max(payloads.c.received_us).label("us")).where(
         payloads.c.carrier == bindparam("carrier"), payloads.c.source == "push"
@@ -201,6 +207,11 @@ async def keep_payload(
     return row
 
 
+async def keep_pushes(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Keep pushes in the order in which they came, each once. `late` is 0, or so many seconds it was too old."""
+    await tx.many(_KEEP_PUSH, rows)
+
+
 async def keep_mine(
     tx: Tx,
     *,
@@ -226,11 +237,6 @@ async def keep_mine(
         lease_us=until_us,
     )
     return None if row is None else int(row["id"])
-
-
-async def mark_late(tx: Tx, id: int, seconds: int) -> None:
-    """It was genuine and came so long after its carrier says that it was sent."""
-    await tx.run(_LATE, of=id, seconds=seconds)
 
 
 async def last_push_us(tx: Tx, carrier: str) -> int | None:

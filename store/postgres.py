@@ -44,6 +44,8 @@ _GONE = (
     asyncpg.ReadOnlySQLTransactionError,  # it became a standby
     OSError,  # a TimeoutError is one
 )
+_LOST_TRACK = (asyncpg.InternalClientError, asyncpg.InterfaceError)
+"""The driver no longer knows where a connection stands: it must not go back into the pool."""
 
 
 class PostgresTx:
@@ -100,6 +102,9 @@ class PostgresStore:
     async def read(self, unit: Unit[T]) -> T:
         return await self._again(lambda: self._read_once(unit))
 
+    async def one(self, statement: Statement, **params: Any) -> Row | None:
+        return await self._again(lambda: self._one_once(statement, params))
+
     async def close(self) -> None:
         await self._pool.close()
 
@@ -129,7 +134,7 @@ class PostgresStore:
         async with self._pool.acquire(timeout=ACQUIRE) as connection:
             try:
                 yield connection
-            except (asyncpg.InternalClientError, asyncpg.InterfaceError):
+            except _LOST_TRACK:
                 connection.terminate()
                 raise
 
@@ -158,6 +163,19 @@ class PostgresStore:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             return await unit(PostgresTx(connection))
+
+    async def _one_once(self, statement: Statement, params: Mapping[str, Any]) -> Row | None:
+        """Without BEGIN and COMMIT: they are two of the three ways to the server and back, and add nothing here."""
+        compiled = statement.postgres
+        connection = await self._pool.acquire(timeout=ACQUIRE)
+        try:
+            row: Row | None = await connection.fetchrow(compiled.sql, *compiled.bind(params))
+        except _LOST_TRACK:
+            connection.terminate()
+            raise
+        finally:
+            await self._pool.release(connection)
+        return row
 
 
 async def connect(url: str) -> PostgresStore:

@@ -6,7 +6,7 @@ from store.engine import Tx
 from store.schema import settings
 from store.statement import statement
 
-_GET = statement(select(settings.c.value).where(settings.c.name == bindparam("name")))
+GET_SETTING = statement(select(settings.c.value).where(settings.c.name == bindparam("name")))
 _SET = statement(
     lambda insert: (
         insert(settings)
@@ -24,7 +24,7 @@ _SET_ONCE = statement(
 
 async def get_setting(tx: Tx, name: str) -> str | None:
     """The value of a fact, or None."""
-    row = await tx.one(_GET, name=name)
+    row = await tx.one(GET_SETTING, name=name)
     return str(row["value"]) if row else None
 
 

@@ -1,12 +1,12 @@
 """What an answer about one parcel shows, in one statement: the parcel's row and the numbers it belongs to."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, literal_column, select
 
 from store.schema import homecomings, order_parcels, orders, parcels, returns
 from store.statement import statement
-from store.unit import Row, Tx
+from store.unit import Row, Source
 
 _ORDERS = (
     select(func.aggregate_strings(orders.c.number, literal_column("' '")))  # type: ignore[arg-type]  # any text will do
@@ -16,7 +16,7 @@ _ORDERS = (
 )
 _RETURN = select(func.min(returns.c.number)).where(returns.c.parcel_id == parcels.c.id).scalar_subquery()
 _HOME = select(homecomings.c.parcel_id).where(homecomings.c.parcel_id == parcels.c.id).scalar_subquery()
-_SHOWN = statement(
+SHOWN = statement(
     select(
         parcels,
         _ORDERS.label("order_numbers"),
@@ -26,8 +26,7 @@ _SHOWN = statement(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """A parcel's row, the orders and the return it is of, and whether the warehouse has it again."""
 
     row: Row
@@ -36,8 +35,8 @@ class Shown:
     home: bool
 
 
-async def find_shown(tx: Tx, carrier: str, number: str) -> Shown | None:
-    row = await tx.one(_SHOWN, carrier=carrier, number=number)
+async def find_shown(source: Source, carrier: str, number: str) -> Shown | None:
+    row = await source.one(SHOWN, carrier=carrier, number=number)
     if row is None:
         return None
     numbers: str = row["order_numbers"] or ""

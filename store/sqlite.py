@@ -19,8 +19,9 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any, TypeAlias, TypeVar, cast
 
+from store.statement import Statement
 from store.turns import NEXT_TURN, TURN, Aside, SqliteTx, WritingTx, drive, driven
-from store.unit import Changed, CommitUnknown, Locked, StoreError, Unit, unheard
+from store.unit import Changed, CommitUnknown, Locked, Row, StoreError, Unit, unheard
 
 T = TypeVar("T")
 
@@ -131,6 +132,13 @@ class SqliteStore:
             return drive(unit, self._reading)
         finally:
             self._reader.execute("ROLLBACK")
+
+    async def one(self, statement: Statement, **params: Any) -> Row | None:
+        compiled = statement.sqlite
+        cursor = self._reader.execute(compiled.sql, compiled.bind(params))
+        row = cursor.fetchone()
+        cursor.close()  # a statement still open would keep its snapshot
+        return cast(Row | None, row)
 
     async def empty_log(self) -> None:
         """Everything committed is in the file, and the log is empty: nothing that was overwritten is left in it."""

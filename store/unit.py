@@ -18,6 +18,13 @@ class Row(Protocol):
         """The names of the columns."""
 
 
+class Source(Protocol):
+    """Whatever answers one statement: a transaction, or the store itself (`Store.one`)."""
+
+    async def one(self, statement: Statement, **params: Any) -> Row | None:
+        """The first row of the answer, or None."""
+
+
 class Tx(Protocol):
     """What a unit may await, and nothing else: the statements of one transaction."""
 
@@ -62,6 +69,9 @@ class Store(Protocol):
 
     async def read(self, unit: Unit[T]) -> T:
         """Run a unit that only reads, on one snapshot, without waiting for writers."""
+
+    async def one(self, statement: Statement, **params: Any) -> Row | None:
+        """The first row of what one statement reads: a snapshot by itself, so that none is begun for it."""
 
     async def close(self) -> None:
         """Finish what was asked, then let go of the database."""

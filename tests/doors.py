@@ -25,6 +25,7 @@ from street.clock import StoryClock
 from street.town import Settings, Town
 from tracker.ledger import Ledger
 from tracker.polling import Poller
+from webhooks.letterbox import Letterbox
 
 PUSH_SECRET = "street-secret-of-32-characters-00"
 MONDAY = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -103,6 +104,7 @@ def make_house(
         ledger=ledger,
         poller=Poller(store, ledger, clock),
         till=Till(store, sealer, carriers or {}, clock),
+        letterbox=Letterbox(store, lambda: None),
         refused_lookup_seconds=0.0,
         allowed=frozenset({"127.0.0.1"}),
     )

@@ -8,7 +8,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from api import app as doors_app
-from api.manners import ALWAYS
+from api.ready import ALWAYS
 from store.engine import Store, StoreError
 from store.migrate import Schema, check
 from tests.doors import CANARIES, Doors, make_house, open_doors
@@ -75,7 +75,7 @@ async def test_a_crash_is_a_500_without_its_message(sqlite_store: Store, monkeyp
     """Neither the answer nor the log holds what the exception said; both hold the request id."""
 
     class Broken:
-        async def read(self, unit: object) -> object:
+        async def one(self, statement: object, **params: object) -> object:
             raise RuntimeError("secret canary@example.com")
 
     async with open_doors(make_house(sqlite_store)) as doors:

@@ -34,3 +34,15 @@ def test_a_minute_later_it_may_call_again() -> None:
 
 def test_without_a_limit_nothing_is_said() -> None:
     assert Rates(0).take("key:1") == {}
+
+
+def test_who_stays_away_is_forgotten_and_who_calls_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many keys take no more room than so many; one that is in its minute keeps its count."""
+    monkeypatch.setattr("api.rates.MANY", 10)
+    now = [1000.0]
+    rates = Rates(5, lambda: now[0])
+    for number in range(100):
+        rates.take(f"key:{number}")
+        now[0] += 30
+        assert rates.take("key:busy")["RateLimit-Remaining"] == ("4" if number % 2 == 0 else "3"), number
+    assert len(rates._windows) <= 10

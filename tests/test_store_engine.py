@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ def get(name: str) -> Callable[[Tx], Any]:
         return row["value"] if row else None
 
     return unit
+
+
+async def _put_again(tx: Tx, value: str) -> int:
+    return await tx.run(SET, name="a", value=value)
 
 
 async def count(tx: Tx) -> int:
@@ -405,6 +410,19 @@ async def test_a_connection_lost_during_the_commit_is_unknown(postgres_url: str)
         await task
     assert len(runs) == 1
     await store.close()
+
+
+async def test_one_statement_is_read_by_itself(store: Store) -> None:
+    """What is committed is read the moment after, also beside a unit that reads, and no snapshot is left open."""
+    assert await store.one(GET, name="a") is None
+    for value in ("1", "2", "3"):
+        await store.write(put("a", value) if value == "1" else partial(_put_again, value=value))
+        row = await store.one(GET, name="a")
+        assert row is not None and row["value"] == value and await store.read(get("a")) == value
+    with pytest.raises(TypeError, match="no such parameter"):
+        await store.one(GET, names="a")
+    rows = await asyncio.gather(*(store.one(GET, name="a") for _ in range(50)))
+    assert all(row is not None and row["value"] == "3" for row in rows)
 
 
 @pytest.mark.postgres

@@ -14,7 +14,7 @@ from store.again import write_surely
 from store.engine import CommitUnknown, Store, StoreError, Tx, open_store
 from store.migrate import check, migrate, revisions
 from store.schema import settings
-from store.settings import get_setting, put_setting
+from store.settings import GET_SETTING, get_setting, put_setting
 from store.statement import statement
 from store.unit import NewerSchema
 
@@ -105,10 +105,14 @@ async def test_a_read_survives_a_lost_connection(postgres_url: str) -> None:
         for _ in range(20):
             between.cut()
             assert await store.read(lambda tx: get_setting(tx, "a")) == "1"
-        between.refuses = True
-        between.cut()
-        asyncio.get_running_loop().call_later(1.0, setattr, between, "refuses", False)
-        assert await store.read(lambda tx: get_setting(tx, "a")) == "1"
+            between.cut()
+            row = await store.one(GET_SETTING, name="a")
+            assert row is not None and row["value"] == "1"
+        for work in (store.read(lambda tx: get_setting(tx, "a")), store.one(GET_SETTING, name="a")):
+            between.refuses = True
+            between.cut()
+            asyncio.get_running_loop().call_later(1.0, setattr, between, "refuses", False)
+            assert await work
 
 
 async def test_a_server_that_stays_away_is_said_to_be(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

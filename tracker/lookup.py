@@ -111,7 +111,7 @@ class Found:
         """Of all that was read: another one when any of it changed."""
         rows: list[Any] = [self.row, *self.parcels, *self.left]  # whatever row a driver gives can be listed
         read = [self.kind, self.tier, [tuple(row) for row in rows], sorted(self.silent)]
-        return hashlib.blake2b(msgspec.msgpack.encode(read), digest_size=16).digest()
+        return hashlib.sha256(msgspec.msgpack.encode(read)).digest()  # processors have it built in
 
 
 async def find(tx: Tx, kind: FollowKind, asked: Asked) -> Found | None:

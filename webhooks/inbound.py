@@ -1,15 +1,14 @@
 """What carriers post to us: verified as each carrier does it, kept, answered 200; read later by the work loop."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
 
 from carriers.contract import Carrier, Forged, Grants, Payload, Push, Source, States, Unreadable
 from store.engine import Store, Tx
 from store.outbox import say
-from store.payloads import mark_late
-from tracker.ledger import Ledger
+from webhooks.letterbox import Letterbox
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +22,13 @@ class NotATokenCall(Exception):
 
 async def receive(
     store: Store,
-    ledger: Ledger,
+    letterbox: Letterbox,
     carriers: Mapping[str, Carrier],
     name: str,
     push: Push,
     *,
     now: datetime,
     real_now: datetime,
-    wake: Callable[[], None],
 ) -> int:
     """The HTTP status a carrier hears: 200 once the bytes are durably kept, 401 forged, 404 not ours, 413 too big.
 
@@ -48,11 +46,10 @@ async def receive(
         why = str(error)
         await store.write(lambda tx: _report(tx, name, why, now))
         return 401
-    kept = await ledger.keep(Payload(name, Source.PUSH, push.body), now)
-    if kept.unread and (seconds := _late(carrier, push, real_now)):
-        log.warning("push late", extra={"carrier": name, "payload": kept.id})
-        await store.write(lambda tx: mark_late(tx, kept.id, seconds))
-    wake()
+    late = _late(carrier, push, real_now)
+    if late:
+        log.warning("push late", extra={"carrier": name, "seconds": late})
+    await letterbox.keep(Payload(name, Source.PUSH, push.body), now=now, late=late)
     return 200
 
 
