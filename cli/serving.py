@@ -6,9 +6,11 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import httpx
@@ -28,6 +30,7 @@ from cli.settings import Misconfigured, Settings, environment
 from cli.settling import settle_down
 from cli.wiring import PUSH_SECRET, SHARED, Parts, environment_of, has_credentials, open_parts
 from fleet.news import READ
+from merchants.terms import Terms, TermsError, without_calendar
 from store.engine import SQLITE, CommitUnknown, Tx
 from store.idempotency import forget_running
 from store.migrate import check
@@ -35,6 +38,7 @@ from store.outbox import say
 from store.parcels import free_parcels
 from store.payloads import free_payloads
 from webhooks.egress import read_allowed
+from webhooks.letterbox import Letterbox
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +129,7 @@ class WorkLoop:
 
 def house_of(parts: Parts, loop: WorkLoop | None, leaving: Callable[[], bool] = bool) -> House:
     """What the doors stand on."""
+    wake = partial(parts.news.tell, (READ,))
     return House(
         store=parts.store,
         clock=parts.clock,
@@ -134,8 +139,9 @@ def house_of(parts: Parts, loop: WorkLoop | None, leaving: Callable[[], bool] = 
         ledger=parts.ledger,
         poller=parts.poller,
         till=parts.till,
+        letterbox=Letterbox(parts.store, wake),
         schema=lambda: check(parts.settings.database),
-        wake=lambda: parts.news.tell((READ,)),
+        wake=wake,
         alive=loop.alive if loop else dict,
         leaving=leaving,
         proxies=parts.settings.proxies,
@@ -154,7 +160,7 @@ def house_of(parts: Parts, loop: WorkLoop | None, leaving: Callable[[], bool] = 
 
 
 async def serve(settings: Settings, role: str) -> None:
-    """Run until a signal says stop. Raises Misconfigured, StoreError, TermsError before anything is served."""
+    """Run until a signal says stop. Raises Misconfigured, StoreError, TermsError before anything is worked on."""
     if role != "serve" and settings.database.startswith(SQLITE):
         raise Misconfigured(
             f"homeward {role} needs DATABASE_URL=postgresql+asyncpg://...; on SQLite use homeward serve"
@@ -175,6 +181,7 @@ async def serve(settings: Settings, role: str) -> None:
                 await parts.store.write(free)
         loop, leaving = WorkLoop(parts) if role != "web" else None, asyncio.Event()
         await _open_doors(stack, parts, loop, role, leaving.is_set)
+        await asyncio.to_thread(_open_calendars, parts.shelf)
         settle_down()
         if role == "serve":
             server = await listen(socket_of(settings), parts)
@@ -207,6 +214,13 @@ async def sandbox(port: int, clock: str, ledger: Path | None) -> None:
     async with open_street(town, port) as base:
         say_line(f"the street is open at {base}  (UPS under /ups, USPS under /usps, /street to direct it)")
         await _until_signalled()
+
+
+def _open_calendars(shelf: Mapping[str, Sequence[Terms]]) -> None:
+    """Once, beside the loop: it takes a third of a second, and nobody shall wait for it. Raises TermsError."""
+    for terms in chain.from_iterable(shelf.values()):
+        if faults := without_calendar(terms):
+            raise TermsError(f"{terms.name} {terms.version}", [("", fault) for fault in faults])
 
 
 def say_line(line: str) -> None:

@@ -567,7 +567,7 @@ def _fault(fault: Any) -> str:
 
 
 def without_calendar(terms: Terms) -> list[str]:
-    """What names a calendar of holidays that there is none of: opens the library, so only `terms check` asks."""
+    """What names a calendar of holidays that there is none of: opens the library, which takes a third of a second."""
     faults = []
     for key, code in terms.calendars.items():
         try:

@@ -142,6 +142,19 @@ def test_a_half_alone_on_sqlite_says_what_to_do(tmp_path: Path) -> None:
     assert done.returncode == 1 and b"DATABASE_URL=postgresql" in done.stderr
 
 
+def test_terms_that_name_no_calendar_of_holidays_are_not_worked_by(tmp_path: Path) -> None:
+    """The service ends and says which term is wrong, before a parcel is judged by it."""
+    shops = tmp_path / "shops"
+    shops.mkdir()
+    for shop in (ROOT / "merchants").glob("*.toml"):
+        (shops / shop.name).write_text(shop.read_text().replace('holidays = "US"', 'holidays = "XX"'))
+    settings = {"HOMEWARD_MERCHANTS": str(shops), "HOMEWARD_PORT": str(free_port())}
+    command = [sys.executable, "-m", "cli", "serve", "--data", str(tmp_path / "data")]
+    done = subprocess.run(command, cwd=ROOT, env=CLEAN | settings, capture_output=True, timeout=60)
+    assert done.returncode == 1
+    assert b"boutique-us" in done.stderr and b"promise.holidays: no calendar of holidays for 'XX'" in done.stderr
+
+
 def test_keys_are_made_and_revoked_without_a_running_service(tmp_path: Path) -> None:
     """`homeward keys` opens the database itself when no service runs."""
 
