@@ -38,6 +38,12 @@ async def wires(
         yield [await stack.enter_async_context(open_wire(server.url, "t", "news", hear)) for _ in range(count)]
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is there: a machine that is busy with other tests must not be taken for one that is away."""
+    monkeypatch.setattr("fleet.wire.DEADLINE", 10.0)
+
+
 def _same(plain: bytes) -> bytes:
     return plain
 
@@ -184,6 +190,7 @@ async def test_a_redis_that_takes_no_writes_is_one_that_is_away(server: RedisSer
                 await asyncio.sleep(0.1)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_carriers_pause_holds_everybody(server: RedisServer) -> None:
     """One process is asked for quiet: the other one is quiet too."""
     budgets: list[SharedBudget] = []
@@ -204,6 +211,7 @@ async def test_a_carriers_pause_holds_everybody(server: RedisServer) -> None:
             await budgets[1].take("tracking")
 
 
+@pytest.mark.usefixtures("patient")
 async def test_one_process_fetches_a_token_for_all(server: RedisServer) -> None:
     """Twenty that ask at once in four processes: one fetch; what lies in Redis is sealed; a stale one is not given."""
     fetched: list[str] = []
@@ -276,6 +284,7 @@ async def test_news_of_one_process_wake_another(server: RedisServer) -> None:
                 await until(lambda: line.hears)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_guessing_at_many_doors_is_counted_as_one(server: RedisServer) -> None:
     """Failures at one door lock the number at the other; what is told names no number and no network."""
     told: list[bytes] = []
@@ -301,6 +310,7 @@ async def test_guessing_at_many_doors_is_counted_as_one(server: RedisServer) -> 
 # ----------------------------------------------------------------------------------------------------------- documents
 
 
+@pytest.mark.usefixtures("patient")
 async def test_what_one_process_made_another_finds(server: RedisServer) -> None:
     """Sealed in Redis; another edition and another key make their own."""
     sealer, made = Sealer(b"k" * 32), []
