@@ -70,8 +70,15 @@ async def _close(parts: Parts, id: str, why: str) -> Answer:
         return {"error": f"{id} stays open, for the carrier does not say what it holds: {error}"}
     if state is None:
         return {"error": f"no purchase {id} waits for a person"}
-    words = "nothing was bought" if state is State.REJECTED else "the carrier holds its label, and it is kept"
+    words = _ENDS.get(state, "the carrier holds its label, and it is kept")
     return {"closed": id, "state": state, "lines": [f"{id} is {state}: {words}"]}
+
+
+_ENDS = {
+    State.REJECTED: "nothing was bought",
+    State.VOIDED: "the carrier says that its label is void",
+    State.VOID_FAILED: "nobody gets its label, whose number stays watched",
+}
 
 
 async def _reconcile(parts: Parts) -> Answer:

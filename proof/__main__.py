@@ -38,7 +38,7 @@ ROUND = {
     "replicas": {"parcels": 30},
     "intake": {"kills": 3},
     "power-loss": {"kills": 100},
-    "purchase": {"kills": 200},
+    "purchase": {"kills": 200},  # 5,000 in 25 rounds: MINUTES=200; or at once, `proof purchase --kills 5000`
     "simulation": {"parcels": 6_000},
     "purchase-simulation": {"purchases": 20_000},
     "one-intercept": {"kills": 24},

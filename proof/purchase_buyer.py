@@ -118,11 +118,15 @@ class Buyer:
         while (await reconcile_now(self.till)).unanswered and time.monotonic() < until:
             await asyncio.sleep(self.till.pace.scaled(self.till.pace.look_again))
         for row in await self.till.store.read(lambda tx: open_purchases(tx, 1000)):
-            if row["state"] == "NEEDS_HUMAN" and row["operation"] == "label":
-                try:
-                    await close(self.till, row["id"], "looked at by a person")
-                except Refused:  # the carrier has it and shows it no more: the same key brings it
-                    await again(self.till, row["id"])
+            if row["state"] != "NEEDS_HUMAN":
+                continue
+            if row["operation"] == "void":  # killed over it too often: once more
+                await again(self.till, row["id"])
+                continue
+            try:
+                await close(self.till, row["id"], "looked at by a person")
+            except Refused:  # the carrier has it and shows it no more: the same key brings it
+                await again(self.till, row["id"])
         await self._settle(seconds)
         return not await self.till.store.read(self._is_open)
 

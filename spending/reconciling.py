@@ -20,7 +20,7 @@ from spending.intents import INTERCEPT, VOID, Claim, Till, claim_of, move, real_
 from spending.intercepting import close_intercept
 from spending.machine import After, LabelState, State, next_audit
 from spending.resolving import resolve
-from spending.voiding import void, void_surplus
+from spending.voiding import close_void, is_voiding, void, void_surplus
 from store.again import write_surely
 from store.cases import case_money_lines
 from store.engine import Row, Tx
@@ -256,11 +256,13 @@ async def close(till: Till, purchase_id: str, why: str) -> State | None:
     Raises CarrierError when the carrier does not answer.
     """
     row = await till.store.read(lambda tx: find_purchase(tx, purchase_id))
-    if row is None or row["state"] != State.NEEDS_HUMAN or row["operation"] == VOID:
+    if row is None or row["state"] != State.NEEDS_HUMAN:
         return None
     claim = claim_of(row, till)
     if row["operation"] == INTERCEPT:
         return await close_intercept(till, claim, why)
+    if row["operation"] == VOID:
+        return await close_void(till, claim, why)
     if found := await till.carriers[claim.intent.carrier].find(claim.intent.prepared):
         return await keep(till, claim, found)
     return await conclude(till, claim, After(State.REJECTED, replace(claim.record, why=why), claim.sends, 0.0))
@@ -269,9 +271,11 @@ async def close(till: Till, purchase_id: str, why: str) -> State | None:
 async def again(till: Till, purchase_id: str) -> bool:
     """A person lets a purchase be looked for and sent again, with the same bytes: its resends count anew."""
     row = await till.store.read(lambda tx: find_purchase(tx, purchase_id))
-    if row is None or row["state"] != State.NEEDS_HUMAN or row["operation"] == VOID:
+    if row is None or row["state"] != State.NEEDS_HUMAN:
         return False
     claim = claim_of(row, till)
+    if row["operation"] == VOID and not await is_voiding(till, claim):
+        return False
     record = replace(claim.record, looks=0, misses=0, refused=False)
     return await conclude(till, claim, After(State.UNKNOWN, record, 1, 0.0)) is State.UNKNOWN
 

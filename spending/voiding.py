@@ -34,6 +34,7 @@ from store.purchases import (
     add_money,
     change_label,
     find_purchase,
+    label_by_number,
     labels_in,
     labels_of,
     lock_label,
@@ -184,6 +185,29 @@ async def resume_void(till: Till, claim: Claim) -> State:
     return await send_void(till, claim.intent.id)
 
 
+async def is_voiding(till: Till, claim: Claim) -> bool:
+    """Whether its label still waits for it: not one whose price is only asked back."""
+    number = str(claim.intent.about["number"])
+    label = await till.store.read(lambda tx: label_by_number(tx, claim.intent.carrier, number))
+    return label is not None and label["state"] == LabelState.VOIDING
+
+
+async def close_void(till: Till, claim: Claim, why: str) -> State | None:
+    """A person ends a void that never was answered. What the carrier tells of the label decides; else nobody gets it
+    from us, and its number stays watched. None: its label does not wait for it. Raises CarrierError.
+    """
+    if not await is_voiding(till, claim):
+        return None
+    told = await journey(till.carriers[claim.intent.carrier], str(claim.intent.about["number"]))
+    if Kind.VOIDED in told:
+        return await _conclude(till, claim, State.VOIDED, LabelState.VOIDED, why)
+    return await _conclude(till, claim, State.VOID_FAILED, LabelState.VOIDED_HERE, why)
+
+
+def _label_id(claim: Claim) -> int:
+    return int(claim.intent.subject.removeprefix("label:"))
+
+
 async def send_void(till: Till, purchase_id: str) -> State:
     async def unit(tx: Tx) -> Claim | None:
         row = await lock_purchase(tx, purchase_id)
@@ -243,7 +267,7 @@ async def _conclude(
         row = await lock_purchase(tx, claim.intent.id)
         assert row is not None
         now = claim_of(row, till)
-        label = await lock_label(tx, int(claim.intent.subject.removeprefix("label:")))
+        label = await lock_label(tx, _label_id(claim))
         if label is None or label["state"] != LabelState.VOIDING or now.state in CLOSED:
             return now.state
         # an answer is proof whoever holds the fence

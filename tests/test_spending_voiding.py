@@ -109,6 +109,39 @@ async def test_a_void_that_dies_is_taken_up_again(store):
     assert seller.voided == [surplus] and await void_states(till) == {"void.VOIDED": 1}
 
 
+async def unanswered(store):
+    """A void that eight sends brought no answer to: it waits for a person, and the sweeps leave it."""
+    till, hands, seller, id, _, surplus = await doubled(store, voids=["drop"] * 8)
+    await sweep(till, hands, 40_000, step=300)
+    assert len(seller.asked_void) == 8 and await void_states(till) == {"void.NEEDS_HUMAN": 1}
+    [line] = (await shown(till))["open"]
+    assert (line["operation"], line["sends"]) == ("void", 8)
+    return till, hands, seller, id, surplus, line["id"]
+
+
+async def test_a_void_without_any_answer_is_sent_again_when_a_person_says_so(store):
+    """Nothing is lost: `labels retry` sends it again, and it is void with its refund."""
+    till, hands, seller, id, surplus, void_id = await unanswered(store)
+    assert await again(till, void_id) and not await again(till, void_id)
+    await sweep(till, hands, 600)
+    assert surplus in seller.voided and (await labels(till, id))[1] == (surplus, "voided")
+    assert await void_states(till) == {"void.VOIDED": 1} and not await again(till, void_id)
+
+
+@pytest.mark.parametrize(
+    ("is_void", "state", "ends"), [(True, "VOIDED", "voided"), (False, "VOID_FAILED", "voided_here")]
+)
+async def test_a_void_without_any_answer_is_ended_by_a_person(store, is_void, state, ends):
+    """`labels close`: the carrier's own word on the label decides; else nobody gets it, and nothing is asked again."""
+    till, hands, seller, id, surplus, void_id = await unanswered(store)
+    if is_void:
+        seller.voided.append(surplus)
+    assert await close(till, void_id, "looked at") is State(state) and await close(till, void_id, "again") is None
+    await sweep(till, hands, 600)
+    assert (await labels(till, id))[1] == (surplus, ends) and len(seller.asked_void) == 8
+    assert await void_states(till) == {f"void.{state}": 1}
+
+
 async def test_where_the_carrier_does_not_void_the_label_is_void_here_and_says_so(store):
     """USPS returns: no call; UPS in Europe: refused. Nobody gets it, no refund is claimed, its number stays known."""
     till, hands, seller, id, _, surplus = await doubled(store, abilities=Abilities(void_return="not by API"))
