@@ -143,8 +143,9 @@ def _judge(
                 found["doubles"].append(reference)
         case _:
             found["stuck"].append(reference)
-    if any(state in ("surplus", "voiding") for state in labels.values()):
-        found["stuck"].append(reference)
+    waiting = [f"{number} {state}" for number, state in labels.items() if state in ("surplus", "voiding")]
+    if waiting:
+        found["stuck"].append(f"{reference}: {', '.join(waiting)}")
     if any(state == "voided" and number not in voided for number, state in labels.items()):
         found["books_differ"].append(reference)
     if set(labels) - set(entry["paid"]):
