@@ -181,17 +181,17 @@ async def serve(settings: Settings, role: str) -> None:
                 await parts.store.write(free)
         loop, leaving = WorkLoop(parts) if role != "web" else None, asyncio.Event()
         await _open_doors(stack, parts, loop, role, leaving.is_set)
-        await asyncio.to_thread(_open_calendars, parts.shelf)
         settle_down()
         if role == "serve":
             server = await listen(socket_of(settings), parts)
             stack.callback(server.close)
-        if loop:
-            loop.start()
-            stack.push_async_callback(loop.stop)
         if street and role != "work":
             await _point_street(street, settings)
         await _welcome(parts, role, street)
+        await asyncio.to_thread(_open_calendars, parts.shelf)
+        if loop:
+            loop.start()
+            stack.push_async_callback(loop.stop)
         if rehearsal:
             for line in await rehearsal.play(parts, street):
                 say_line(line)
