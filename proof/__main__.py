@@ -38,7 +38,7 @@ ROUND = {
     "replicas": {"parcels": 30},
     "intake": {"kills": 3},
     "power-loss": {"kills": 100},
-    "purchase": {"kills": 200},  # 5,000 in 25 rounds: MINUTES=200; or at once, `proof purchase --kills 5000`
+    "purchase": {"kills": 200},
     "simulation": {"parcels": 6_000},
     "purchase-simulation": {"purchases": 20_000},
     "one-intercept": {"kills": 24},
@@ -48,7 +48,17 @@ ROUND = {
     "lookup-abuse": {"examples": 20_000},
     "api-fuzz": {"examples": 5},
 }
-"""With `all`, so much of each in a round, each round with another seed: for minutes the smaller, for days all of it."""
+"""With `all`, so much of each in a round, each round with another seed."""
+LARGE = {
+    "purchase": {"kills": 5_000},
+    "simulation": {"parcels": 1_000_000},
+    "purchase-simulation": {"purchases": 100_000},
+    "journeys": {"parcels": 100_000},
+    "convergence": {"examples": 10_000},
+    "lookup-abuse": {"examples": 100_000},
+}
+LARGE_FROM = 120.0  # minutes
+"""Whoever has the time gets what the promises name: a round of it takes about two hours."""
 
 
 def main() -> None:
@@ -79,8 +89,8 @@ def main() -> None:
         for name in names:
             if len(told) >= len(names) and time.monotonic() >= until:
                 break  # the first round is done whole, however long it takes
-            given = {each: value or ROUND.get(name, {}).get(each, 0) for each, value in options.items()}
-            told.append(_run(name, given if asked.name == "all" else options, asked.json))
+            given = options if asked.name != "all" else options | share_of(name, asked.minutes, options)
+            told.append(_run(name, given, asked.json))
             held &= bool(told[-1]["held"])
         options["seed"] += 1
         if time.monotonic() >= until:
@@ -88,6 +98,12 @@ def main() -> None:
     if asked.name == "all":
         print(json.dumps(summed(told)) if asked.json else table(told))
     raise SystemExit(0 if held else 1)
+
+
+def share_of(name: str, minutes: float, asked: Mapping[str, int]) -> dict[str, int]:
+    """How much of a rig belongs to one round of a soak, but for what was asked for."""
+    share = ROUND.get(name, {}) | (LARGE.get(name, {}) if minutes >= LARGE_FROM else {})
+    return {each: value for each, value in share.items() if not asked[each]}
 
 
 def _run(name: str, options: dict[str, int], as_json: bool) -> dict[str, Any]:

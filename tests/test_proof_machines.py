@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proof.__main__ import RIGS, summed, table
+from proof.__main__ import LARGE, RIGS, ROUND, share_of, summed, table
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,6 +50,16 @@ def test_an_acknowledged_commit_survives_a_power_loss(planted: tuple[str, ...], 
         pytest.skip(f"POWER LOSS SKIPPED: {done.stderr.splitlines()[-1]}")
     told = json.loads(done.stdout)
     assert told["held"] is held and told["corrupt"] == 0 and told["power_losses"] == 60, told
+
+
+def test_a_long_soak_takes_what_the_promises_name() -> None:
+    """Ten minutes: the small shares; two hours: 5,000 kills and a million parcels; what was asked for goes before."""
+    nothing = {"kills": 0, "parcels": 0, "purchases": 0, "examples": 0, "first": 0, "seed": 3}
+    assert share_of("purchase", 10, nothing) == {"kills": 200} and share_of("egress", 600, nothing) == {}
+    assert share_of("purchase", 120, nothing) == {"kills": 5_000}
+    assert share_of("simulation", 120, nothing) == {"parcels": 1_000_000}
+    assert share_of("restart", 120, nothing) == {"kills": 8} and share_of("purchase", 120, nothing | {"kills": 7}) == {}
+    assert ROUND.keys() | LARGE.keys() <= RIGS.keys()
 
 
 def test_the_soak_table_adds_up_what_the_rigs_tell() -> None:
