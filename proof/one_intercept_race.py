@@ -22,7 +22,7 @@ import asyncpg
 from carriers.contract import Source
 from proof.feeds import number
 from proof.hunting import AT_RANDOM, address_of, lines_of, no_bug
-from proof.lives import PACE, killer, preload
+from proof.lives import PACE, killer
 from proof.nursery import Nursery
 from proof.one_intercept_buyer import Buyer, stock
 from proof.one_intercept_street import WAITS, journey_of, open_counter
@@ -53,7 +53,6 @@ async def run(*, kills: int = 0, seed: int = 0, **_: object) -> dict[str, Any]:
 
 async def race(url: str, *, rounds: int, seed: int = 0, plant: Callable[[], None] = no_bug) -> dict[str, Any]:
     """Round after round: one parcel, two workers that die, two that come after them. `plant`: a bug, in tests only."""
-    preload()
     nursery = Nursery({"street": open_counter, "worker": _worker(plant)})
     folder, dice = Path(tempfile.mkdtemp(prefix="homeward-race-")), random.Random(seed)
     try:

@@ -26,7 +26,7 @@ async def test_two_workers_race_on_a_third_attempt_and_die_in_the_middle(postgre
 @pytest.mark.postgres
 async def test_the_race_sees_a_planted_bug(postgres_url):
     """Workers that order before they write it down order twice, and the race says so."""
-    result = await race(postgres_url, rounds=6, seed=4, plant=order_before_intent)
+    result = await race(postgres_url, rounds=10, seed=4, plant=order_before_intent)
     assert not result["held"] and result["wrong"], result
 
 

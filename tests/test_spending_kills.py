@@ -21,7 +21,7 @@ async def test_killed_two_hundred_times_nothing_is_paid_twice_and_nothing_lost()
 async def test_the_rig_sees_a_planted_bug(bug):
     """With the bug in the buyer the very same rig says that the promise is broken, and why: not by being slow alone."""
     for seed in range(5, 8):  # what it hits is chance: where one life in twenty-five hit nothing, another will
-        result = await run(kills=40, seed=seed, plant=bug, seconds=8)
+        result = await run(kills=30, seed=seed, plant=bug, seconds=8)
         if set(result["examples"]) - {"stuck"}:
             break
     assert not result["held"]
