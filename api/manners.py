@@ -6,19 +6,13 @@ import re
 import secrets
 import time
 import traceback
-from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import accumulate
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 from aiohttp import web
 from multidict import CIMultiDict
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from api.problems import CONTENT_TYPE, Problem
 from api.ready import ALWAYS, Given
@@ -36,71 +30,29 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _RUN, _NUMBERS = secrets.token_hex(8), itertools.count()  # this process, and its requests
 
 
-_LABELS = ("method", "route", "status")
-_UP_TO: tuple[float, ...] = Histogram.DEFAULT_BUCKETS  # seconds; the last is all of them
-
-
-@dataclass(slots=True)
-class _Tally:
-    """The answers of one method, route and status."""
-
-    began: float
-    count: int = 0
-
-
-@dataclass(slots=True)
-class _Spent:
-    """How long the answers of one route took: in all, and how many in each bucket."""
-
-    began: float
-    seconds: float = 0.0
-    buckets: list[int] = field(default_factory=lambda: [0] * len(_UP_TO))
-
-
-class Meter(Collector):
-    """What the doors count: requests by route and outcome, and how long they took.
-
-    Counted in plain numbers, which are told when somebody wants them: a registry's own counter costs ten times that.
-    """
+class Meter:
+    """What the doors count: requests by route and outcome, and how long they took."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.requests = Counter(
+            "homeward_http_requests", "Requests answered", ["method", "route", "status"], registry=registry
+        )
+        self.seconds = Histogram("homeward_http_seconds", "Seconds to answer", ["route"], registry=registry)
         self.refused = Counter("homeward_lookups_refused", "Look-ups that found nothing", ["page"], registry=registry)
+        self._counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.alarm_told = ""  # the hour in which ops were told
         self.alarmed = Counter(
             "homeward_lookups_alarmed", "Refused look-ups while everybody's budget is spent", registry=registry
         )
-        self._tallies: dict[tuple[str, str, int], tuple[_Tally, _Spent]] = {}
-        self._spent: dict[str, _Spent] = {}
-        registry.register(self)
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
-        """One answer."""
-        found = self._tallies.get((method, route, status))
-        if found is None:
-            now = time.time()
-            found = _Tally(now), self._spent.setdefault(route, _Spent(now))
-            self._tallies[(method, route, status)] = found
-        tally, spent = found
-        tally.count += 1
-        spent.seconds += seconds
-        spent.buckets[bisect_left(_UP_TO, seconds)] += 1
-
-    def collect(self) -> Iterator[Metric]:
-        """All of it, as a registry tells it."""
-        requests = CounterMetricFamily("homeward_http_requests", "Requests answered", labels=_LABELS)
-        for (method, route, status), (tally, _) in list(self._tallies.items()):
-            requests.add_metric([method, route, str(status)], tally.count, tally.began)
-        yield requests
-        times = HistogramMetricFamily("homeward_http_seconds", "Seconds to answer", labels=_LABELS[1:2])
-        for route, spent in list(self._spent.items()):
-            so_far = zip(map(floatToGoString, _UP_TO), accumulate(spent.buckets), strict=True)
-            times.add_metric([route], list(so_far), spent.seconds)
-            times.add_sample("homeward_http_seconds_created", {"route": route}, spent.began)
-        yield times
-
-    def describe(self) -> Iterator[Metric]:
-        yield CounterMetricFamily("homeward_http_requests", "Requests answered", labels=_LABELS)
-        yield HistogramMetricFamily("homeward_http_seconds", "Seconds to answer", labels=_LABELS[1:2])
+        """One answer. The counters are looked up once: there are as many as routes and outcomes."""
+        counters = self._counters.get((method, route, status))
+        if counters is None:
+            counters = self.requests.labels(method, route, str(status)), self.seconds.labels(route)
+            self._counters[(method, route, status)] = counters
+        counters[0].inc()
+        counters[1].observe(seconds)
 
 
 METER = web.AppKey("meter", Meter)

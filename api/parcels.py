@@ -22,7 +22,7 @@ from store.parcels import list_parcels
 from store.shown import Shown, find_shown
 from store.unidentified import further_of
 from tracker.explain import explained
-from tracker.freshness import is_stale
+from tracker.freshness import freshness, is_stale
 from tracker.lifecycle import Leg, Status
 from tracker.orders import home_view
 
@@ -398,14 +398,9 @@ def _shown(told: Any, found: Shown, now: datetime, as_of: datetime | None) -> by
     row = found.row
     told.merchant, told.order_numbers, told.return_number = row["merchant"], found.order_numbers, found.return_number
     told.registered_at, told.as_of, told.stale = from_us(row["created_us"]), as_of, is_stale(row, now)
-    told.checked_at, told.next_check_at = _second(row["checked_us"]), _second(row["next_poll_us"])
-    told.stale_after = _second(row["stale_us"])
+    for name, at in freshness(row).items():
+        setattr(told, name, at)
     return _to_json(told)
-
-
-def _second(us: int | None) -> datetime | None:
-    """To the second, as `fleet.clocks.text` writes an instant."""
-    return from_us(us - us % 1_000_000) if us is not None else None
 
 
 async def _conclusion(house: House, tx: Tx, row: Row, now: datetime, as_of: datetime | None) -> bytes | str:

@@ -58,7 +58,7 @@ LARGE = {
     "lookup-abuse": {"examples": 100_000},
 }
 LARGE_FROM = 120.0  # minutes
-"""Whoever has the time gets what the promises name: a round of it takes about two hours."""
+"""Whoever has the time gets what the promises name."""
 
 
 def main() -> None:

@@ -9,13 +9,13 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from decimal import Decimal
-from itertools import product
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from httpx_aiohttp import AiohttpTransport
 
-from merchants.calendars import holidays
+from merchants.terms import shipped, without_calendar
 from proof.nursery import Job
 from spending.brakes import Limits
 from spending.machine import Pace
@@ -45,13 +45,13 @@ def plain_transport() -> AiohttpTransport:
     return AiohttpTransport(verify=False)
 
 
-def preload(codes: Iterable[str] = ("US", "IT"), years: Iterable[int] = range(2024, 2029)) -> None:
+def preload() -> None:
     """Before any life is forked: what each of them would else make for itself, a third of a second long."""
-    for code, year in product(codes, years):
-        holidays(code, year)
+    for terms in chain.from_iterable(shipped().values()):
+        without_calendar(terms)
     for each in gc.get_objects():
         if type(each) is Statement:
-            each.sqlite  # noqa: B018
+            _ = each.sqlite
 
 
 def killer(points: Mapping[str, int], folder: Path) -> Callable[[str], None]:

@@ -25,9 +25,9 @@ from store.parcels import list_parcels
 from store.purchases import open_purchases, purchase_of
 
 KILLS = 120
-RARE = ("resend.", "look.", "carrier.")
+RARE = ("resend.", "look.")
 FEW = ("intercept.", *RARE)
-"""Points that a life of a few parcels comes by once, if at all: it is given longer."""
+"""Points that a life of a few parcels comes by once, if at all."""
 STUCK_SECONDS, MOST_OPEN = 20.0, 20
 ONCE = ("return_to_warehouse.expected", "return_to_warehouse.requested", "ops.left_to_carrier")
 FAULTS = (

@@ -22,7 +22,7 @@ import asyncpg
 from carriers.contract import Source
 from proof.feeds import number
 from proof.hunting import AT_RANDOM, address_of, lines_of, no_bug
-from proof.lives import PACE, killer
+from proof.lives import PACE, job_of, killer
 from proof.nursery import Nursery
 from proof.one_intercept_buyer import Buyer, stock
 from proof.one_intercept_street import WAITS, journey_of, open_counter
@@ -53,7 +53,7 @@ async def run(*, kills: int = 0, seed: int = 0, **_: object) -> dict[str, Any]:
 
 async def race(url: str, *, rounds: int, seed: int = 0, plant: Callable[[], None] = no_bug) -> dict[str, Any]:
     """Round after round: one parcel, two workers that die, two that come after them. `plant`: a bug, in tests only."""
-    nursery = Nursery({"street": open_counter, "worker": _worker(plant)})
+    nursery = Nursery({"street": open_counter, "worker": job_of(_live, plant)})
     folder, dice = Path(tempfile.mkdtemp(prefix="homeward-race-")), random.Random(seed)
     try:
         wishes = [wish for wish in range(rounds * 2) if journey_of(wish) == WAITS][:rounds]
@@ -90,16 +90,6 @@ async def _round(nursery: Nursery, args: dict[str, Any], dice: random.Random, ki
     for pid in after:
         if await nursery.wait(pid, LONGEST) != 0:
             raise RuntimeError("something is still open")
-
-
-def _worker(plant: Callable[[], None]) -> Callable[[dict[str, Any]], None]:
-    """The job of a worker's process, with a planted bug or none."""
-
-    def job(args: dict[str, Any]) -> None:
-        plant()
-        asyncio.run(_live(args))
-
-    return job
 
 
 async def _live(args: dict[str, Any]) -> None:

@@ -162,6 +162,11 @@ async def state_of(till: Till, purchase_id: str) -> State:
     return State(row["state"])
 
 
+def label_id_of(claim: Claim) -> int:
+    """The row of the label that a void is about."""
+    return int(claim.intent.subject.removeprefix("label:"))
+
+
 def claim_of(row: Row, till: Till) -> Claim:
     kept = msgspec.json.decode(row["prepared"])
     sealed = bytes(row["body"])

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from carriers.contract import NotExecuted, Rejected, Unknown, Voided, VoidOutcome
 from fleet.clocks import to_us
-from spending.intents import VOID, Claim, Till, claim_of, move, taken
+from spending.intents import VOID, Claim, Till, claim_of, label_id_of, move, taken
 from spending.machine import State
 from store.again import write_surely
 from store.engine import Row, Tx
@@ -103,7 +103,7 @@ async def _look_later(till: Till, claim: Claim, outcome: VoidOutcome) -> State:
 
 
 async def _label(tx: Tx, claim: Claim) -> Row:
-    label = await lock_label(tx, int(claim.intent.subject.removeprefix("label:")))
+    label = await lock_label(tx, label_id_of(claim))
     assert label is not None
     return label
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 from carriers.contract import (
@@ -23,8 +24,20 @@ from carriers.contract import (
 )
 from fleet.clocks import to_us
 from spending import points
-from spending.buying import conclude, take_to_send, to_the_end
-from spending.intents import VOID, Claim, Intent, Till, claim_of, move, new_purchase_id, plan, real_us, state_of
+from spending.buying import conclude, outcome_of, sent, take_to_send
+from spending.intents import (
+    VOID,
+    Claim,
+    Intent,
+    Till,
+    claim_of,
+    label_id_of,
+    move,
+    new_purchase_id,
+    plan,
+    real_us,
+    state_of,
+)
 from spending.machine import CLOSED, After, LabelState, Proof, State, backoff, may_void
 from spending.refunds import A_DAY, ask_back
 from store.again import write_surely
@@ -204,10 +217,6 @@ async def close_void(till: Till, claim: Claim, why: str) -> State | None:
     return await _conclude(till, claim, State.VOID_FAILED, LabelState.VOIDED_HERE, why)
 
 
-def _label_id(claim: Claim) -> int:
-    return int(claim.intent.subject.removeprefix("label:"))
-
-
 async def send_void(till: Till, purchase_id: str) -> State:
     async def unit(tx: Tx) -> Claim | None:
         row = await lock_purchase(tx, purchase_id)
@@ -218,19 +227,8 @@ async def send_void(till: Till, purchase_id: str) -> State:
     claim = await till.store.write(unit)
     if claim is None:
         return await state_of(till, purchase_id)
-    try:
-        async with asyncio.timeout(till.pace.scaled(till.pace.deadline)):
-            outcome = await till.carriers[claim.intent.carrier].void(claim.intent.prepared)
-    except asyncio.CancelledError:
-        await to_the_end(_settle(till, claim, Unknown("the sender was stopped during the void")))
-        raise
-    except TimeoutError:
-        outcome = Unknown("no answer before the deadline")
-    except Exception as error:
-        log.exception("a void ended in an error", extra={"purchase": purchase_id})
-        outcome = Unknown(f"the void ended in {type(error).__name__}")
-    points.crash_point("void.after_send")
-    state = await to_the_end(_settle(till, claim, outcome))
+    sending = outcome_of(till, claim, lambda carrier: carrier.void(claim.intent.prepared))
+    state = await sent(sending, partial(_settle, till, claim), "void.after_send")
     points.crash_point("void.after_settle")
     return state
 
@@ -267,7 +265,7 @@ async def _conclude(
         row = await lock_purchase(tx, claim.intent.id)
         assert row is not None
         now = claim_of(row, till)
-        label = await lock_label(tx, _label_id(claim))
+        label = await lock_label(tx, label_id_of(claim))
         if label is None or label["state"] != LabelState.VOIDING or now.state in CLOSED:
             return now.state
         # an answer is proof whoever holds the fence

@@ -44,8 +44,6 @@ _GONE = (
     asyncpg.ReadOnlySQLTransactionError,  # it became a standby
     OSError,  # a TimeoutError is one
 )
-_LOST_TRACK = (asyncpg.InternalClientError, asyncpg.InterfaceError)
-"""The driver no longer knows where a connection stands: it must not go back into the pool."""
 
 
 class PostgresTx:
@@ -134,7 +132,7 @@ class PostgresStore:
         async with self._pool.acquire(timeout=ACQUIRE) as connection:
             try:
                 yield connection
-            except _LOST_TRACK:
+            except (asyncpg.InternalClientError, asyncpg.InterfaceError):
                 connection.terminate()
                 raise
 
@@ -167,15 +165,9 @@ class PostgresStore:
     async def _one_once(self, statement: Statement, params: Mapping[str, Any]) -> Row | None:
         """Without BEGIN and COMMIT: they are two of the three ways to the server and back, and add nothing here."""
         compiled = statement.postgres
-        connection = await self._pool.acquire(timeout=ACQUIRE)
-        try:
+        async with self._connection() as connection:
             row: Row | None = await connection.fetchrow(compiled.sql, *compiled.bind(params))
-        except _LOST_TRACK:
-            connection.terminate()
-            raise
-        finally:
-            await self._pool.release(connection)
-        return row
+            return row
 
 
 async def connect(url: str) -> PostgresStore:

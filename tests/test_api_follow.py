@@ -104,7 +104,7 @@ async def test_a_story_made_before_is_told_again_until_anything_changes(
     documents = Counting()
     house = replace(make_house(store, street[1], FRIDAY), documents=documents)
     async with open_doors(house) as doors:
-        doors.client.app[KEPT]._seconds = 0.0  # type: ignore[union-attr]
+        doors.client.app[KEPT]._longest = timedelta()  # type: ignore[union-attr]
         await doors.put_order()
         number = street[0].create("ups", "three_attempts_home", starts_at=MONDAY).number
         status, first = await ask(doors, order_number="B-1001", **EMAIL)

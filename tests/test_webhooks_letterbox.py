@@ -2,15 +2,17 @@
 
 import asyncio
 import sqlite3
+from typing import TypeVar
 
 from carriers.contract import Payload, Source
-from store.engine import CommitUnknown, Row, Store, StoreError, Tx, open_store
+from store.engine import CommitUnknown, Row, Store, StoreError, Tx, Unit, open_store, sqlite_path
 from store.payloads import get_payload, unread_payloads
 from store.sqlite import SqliteStore
 from tests.doors import MONDAY
 from webhooks.letterbox import Letterbox
 
 MANY = 60
+T = TypeVar("T")
 
 
 def push(serial: int) -> Payload:
@@ -88,7 +90,7 @@ class Doubtful(SqliteStore):
 
     lost = False
 
-    async def write(self, unit):  # type: ignore[no-untyped-def]
+    async def write(self, unit: Unit[T]) -> T:
         answer = await super().write(unit)
         if not self.lost:
             self.lost = True
@@ -98,9 +100,7 @@ class Doubtful(SqliteStore):
 
 async def test_a_commit_nobody_knows_of_is_run_again(sqlite_url: str) -> None:
     """Those of the first run are kept and told after the second, with those who came meanwhile."""
-    store = await open_store(sqlite_url)
-    await store.close()
-    doubtful = Doubtful(store.path)  # type: ignore[attr-defined]
+    doubtful = Doubtful(sqlite_path(sqlite_url))
     letterbox = Letterbox(doubtful, lambda: None)
     assert await keep(letterbox, *map(push, range(3))) == [None] * 3
     assert doubtful.lost and len(await kept(doubtful)) == 3
