@@ -1,15 +1,15 @@
 """The outbox: everything we tell, each thing said once. Webhooks and alerts read it later, each at its own pace."""
 
-import base64
 import secrets
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from sqlalchemy import bindparam, func, select, update
 
 from fleet.clocks import to_us
@@ -104,8 +104,7 @@ async def say(tx: Tx, *, subject: str, name: str, type: str, at: datetime, data:
     return bool(said)
 
 
-@dataclass(frozen=True, slots=True)
-class Saying:
+class Saying(Struct, frozen=True):
     """A notice that may have been said already. `data` is JSON."""
 
     subject: str
@@ -193,4 +192,5 @@ async def waiting(tx: Tx) -> int:
 
 
 def _notice_id() -> str:
-    return "msg_" + base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+    """By the millisecond at which it was made, so that their index grows at its end; 56 bits of chance after that."""
+    return f"msg_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(7)}"

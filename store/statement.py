@@ -1,5 +1,6 @@
 """A statement: one SQLAlchemy Core clause, compiled once per dialect, with its parameters in the driver's order."""
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -40,9 +41,10 @@ class Compiled:
 
     def bind_all(self, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         """Each row's values in the driver's order. Raises TypeError as `bind` does."""
-        if not rows or self.fixed or len(self.order) < 2 or any(row.keys() != self.accepted for row in rows):
-            return [self.bind(row) for row in rows]
-        return list(map(itemgetter(*self.order), rows))
+        if not self.fixed and len(self.order) > 1 and set(map(len, rows)) == {len(self.accepted)}:
+            with contextlib.suppress(KeyError):
+                return list(map(itemgetter(*self.order), rows))
+        return [self.bind(row) for row in rows]
 
 
 class Statement:
