@@ -2,10 +2,12 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import cast
+
+from msgspec import Struct, structs
 
 from api.house import House
 from api.kept import Kept
@@ -20,8 +22,7 @@ MINUTE = 60_000_000  # microseconds
 _NOBODY = "nobody@invalid"  # nobody's e-mail: RFC 2606
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What a shopper typed, trimmed. `repr` shows nothing of it."""
 
     kind: FollowKind
@@ -39,6 +40,8 @@ class Opened:
 
     def __init__(self, found: Found, asked: Asked) -> None:
         self._found, self._asked = found, asked
+        # another one when anything that was read changed, and with every minute: the time decides words too
+        self.digest = found.digest() + str(to_us(asked.now) // MINUTE).encode()
 
     @property
     def grant(self) -> Grant:
@@ -50,11 +53,6 @@ class Opened:
     def story(self) -> Follow:
         told = tell(self._found, self._asked)
         return told if told.tier is Tier.FULL else coarse(told)
-
-    @cached_property
-    def digest(self) -> bytes:
-        """Another one when anything that was read changed, and with every minute: the time decides words too."""
-        return self._found.digest() + str(to_us(self._asked.now) // MINUTE).encode()
 
 
 async def look_up(house: House, question: Question, network: str, meter: Meter, kept: Kept) -> Opened | None:
@@ -68,7 +66,7 @@ async def look_up(house: House, question: Question, network: str, meter: Meter, 
         return cast(Opened, known)
     since = kept.since()
     # behind a lock a right proof is asked as a wrong one: it must not cost more either
-    opened = await _ask(house, question if allowed else replace(question, email=_NOBODY, postcode=""), None)
+    opened = await _ask(house, question if allowed else structs.replace(question, email=_NOBODY, postcode=""), None)
     if opened is None or not allowed:
         house.failures.failed(_name(question), network)
         meter.refused.labels(question.kind.value).inc()

@@ -16,14 +16,14 @@ class Documents:
 
     def __init__(self, edition: bytes = b"") -> None:
         self._edition = edition
-        self._here: LRUCache[bytes, bytes] = LRUCache(MOST)
+        self._here: LRUCache[tuple[str | bytes, ...], bytes] = LRUCache(MOST)
 
     async def made(self, *parts: str | bytes, make: Callable[[], bytes]) -> bytes:
         """The document of these parts: found, or made and kept. Raises what `make` does."""
-        name = hashlib.blake2b(repr((self._edition, parts)).encode(), digest_size=20).digest()
-        document: bytes | None = self._here.get(name)
+        document: bytes | None = self._here.get(parts)
         if document is None:
-            document = self._here[name] = await self._look(name) or await self._share(name, make())
+            name = hashlib.blake2b(repr((self._edition, parts)).encode(), digest_size=20).digest()
+            document = self._here[parts] = await self._look(name) or await self._share(name, make())
         return document
 
     async def _look(self, name: bytes) -> bytes | None:

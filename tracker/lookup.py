@@ -6,12 +6,13 @@ It changes nothing. Wrong proof and unknown number are both None; how that is an
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
+from msgspec import Struct
 
 from carriers.contract import Money
 from fleet.clocks import from_us, to_us
@@ -50,8 +51,7 @@ class Courier(Protocol):
     def tracking_url(self, number: str) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What the shopper typed, and the parts a look-up stands on.
 
     `granted` is what was proved before (a signed link, a look-up in this browser): then nothing is asked for.
@@ -93,8 +93,7 @@ class Asked:
             self.tier([_NOBODY], self.terms(next(iter(self.shelf)), to_us(self.now)))
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """What was read of an order or a return, and how much of it may be told.
 
     `parcels` are an order's, or the one that a return travels in; `left` those that left the warehouse for a return.
