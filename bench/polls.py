@@ -26,6 +26,7 @@ from carriers.contract import Carrier
 from carriers.door import Unlimited, client
 from carriers.ups import connect as ups
 from carriers.usps import connect as usps
+from cli.settling import settle_down
 from fleet.clocks import Clock, to_us
 from merchants.terms import shipped
 from store.engine import Store, Tx, open_store
@@ -131,6 +132,7 @@ async def _measured(name: str, base: str, folder: Path) -> dict[str, Any]:
 
 async def _run() -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="homeward-polls-"))
+    settle_down()
     try:
         with _carriers_apart() as base:
             return {name: await _measured(name, base, folder) for name in PARCELS}
