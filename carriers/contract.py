@@ -104,6 +104,12 @@ class Precision(StrEnum):
     DAY = "day"
 
 
+_DAY, _MINUTE = (
+    Precision.DAY,
+    Precision.MINUTE,
+)  # every event asks: a member taken from its class costs eight times that
+
+
 class Source(StrEnum):
     """Who spoke first: we asked (poll) or the carrier posted (push)."""
 
@@ -113,6 +119,8 @@ class Source(StrEnum):
 
 # ---------------------------------------------------------------------------------------------------------------- nouns
 
+_encode = msgspec.json.Encoder().encode  # writes an instant in a fifth of the time that isoformat takes
+
 
 def _plain(text: str) -> str:
     """Letters and digits only, lower case, without accents: for comparing places and words."""
@@ -120,8 +128,7 @@ def _plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", " ", bare.lower()).strip()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Where, as far as the carrier says. `country` is ISO 3166 alpha-2; every field may be empty."""
 
     city: str = ""
@@ -166,7 +173,7 @@ class Payload:
         return hashlib.sha256(self.body).hexdigest()
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One thing that happened to one parcel, as one payload tells it.
 
     `at` is an aware UTC instant; `local` the wall time at the scan's place (aware where the offset is known); `day` the
@@ -202,11 +209,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         Place and wording are not identity: push and poll differ in both. USPS instants differ in seconds between push
         and poll, so a minute-precise event is named by its minute.  # source: facts/usps.md 3.3, product.md section 2
         """
-        precision = self.precision
-        if precision is Precision.DAY:
+        if self.precision is _DAY:
             when = self.day.isoformat()
         else:
-            when = f"{self.at.isoformat()[: 16 if precision is Precision.MINUTE else 19]}Z"
+            when = f"{_encode(self.at)[1 : 17 if self.precision is _MINUTE else 20].decode()}Z"
         return f"{self.code or '~' + _plain(self.words).replace(' ', '-')}@{when}"
 
 
@@ -220,7 +226,7 @@ class Milestone(msgspec.Struct, frozen=True, gc=False):
     at: datetime | None = None
 
 
-class Told(msgspec.Struct, frozen=True, gc=False):
+class Told(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a payload says of a number without it being an event.
 
     `newest` is the instant of the newest event for this number in the same payload: what is told is ordered by it and

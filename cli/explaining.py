@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
 from carriers.contract import Payload, Reading, Unreadable
 from merchants.terms import Terms, default_for, load, shipped, terms_on
 from tracker.explain import explained
@@ -98,7 +100,7 @@ def explain(
     views = []
     for number, told in sorted(numbers.items()):
         known = Shipment(carrier, number, Purpose(purpose), warehouse=home)
-        views.append(explained(conclude(fold(told.sightings, told.tellings, known), judged_by, now)))
+        views.append(to_builtins(explained(conclude(fold(told.sightings, told.tellings, known), judged_by, now))))
     if len(views) == 1:
         return {**views[0], "unread": unread}
     return {"parcels": views, "unread": unread}

@@ -4,6 +4,8 @@ import json
 from datetime import datetime
 from typing import Any
 
+from msgspec import to_builtins
+
 from cli.explaining import Told, Usage, enter, reading, terms_for
 from cli.settings import Misconfigured, Settings
 from cli.telling import sentences
@@ -38,7 +40,7 @@ async def ask(settings: Settings, name: str, number: str) -> dict[str, Any]:
     told = numbers[recognised.number]
     terms = terms_for(name, "", now)
     known = Shipment(name, recognised.number, Purpose.ORDER, warehouse=terms.warehouse.address.place)
-    view = explained(conclude(fold(told.sightings, told.tellings, known), terms, now))
+    view = to_builtins(explained(conclude(fold(told.sightings, told.tellings, known), terms, now)))
     return {**view, "story": _story(view, terms, now), "unread": []}
 
 

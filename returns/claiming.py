@@ -1,7 +1,7 @@
 """A number that nobody registered is given to whom it belongs: followed from now on, announced, off the desk."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -105,7 +105,7 @@ async def _link(
     first = await lock_parcel_by_id(tx, chosen.id)
     assert first is not None
     known = msgspec.json.decode(first["shipment"])
-    mine = {"home_of": [first["carrier"], first["number"]], "destination": asdict(chosen.warehouse)}
+    mine = {"home_of": [first["carrier"], first["number"]], "destination": msgspec.structs.asdict(chosen.warehouse)}
     if known.get("destination"):
         mine["origin"] = known["destination"]
     further_id = await register_parcel(
@@ -156,7 +156,9 @@ async def _give(
     held = await lock_return_by_id(tx, chosen.id)
     assert held is not None
     origin = chosen.origin or clue.origin
-    known: dict[str, Any] = {"destination": asdict(chosen.warehouse)} | ({"origin": asdict(origin)} if origin else {})
+    known: dict[str, Any] = {"destination": msgspec.structs.asdict(chosen.warehouse)}
+    if origin:
+        known["origin"] = msgspec.structs.asdict(origin)
     parcel_id = await register_parcel(
         tx,
         merchant=chosen.merchant,

@@ -4,19 +4,22 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
-from sqlalchemy import select
+from msgspec import structs
+from sqlalchemy import bindparam, select, update
 
 import carriers.ups.reading
 from bench.ledger import answer, number_of
-from carriers.contract import Payload, Readings, Source
+from carriers.contract import Event, Payload, Readings, Source
 from fleet.clocks import to_us
 from merchants.terms import shipped
 from store.engine import Store, Tx
 from store.parcels import find_parcel, register_parcel
 from store.payloads import take_payload
-from store.schema import payloads
+from store.schema import payloads, sightings
 from store.statement import statement
+from tracker.known import teller
 from tracker.ledger import TOGETHER, Ledger
 
 START = datetime(2026, 3, 2, 7, tzinfo=UTC)
@@ -131,3 +134,34 @@ async def test_what_kills_its_reader_is_blamed_alone(sqlite_store: Store) -> Non
     for index in (0, 2):
         row = await sqlite_store.read(lambda tx, index=index: find_parcel(tx, "ups", number_of(index)))  # type: ignore[misc]
         assert row is not None and row["status"] == "delivered"
+
+
+_LONG_FORM = statement(
+    update(sightings)
+    .where(sightings.c.event_id == bindparam("of"))
+    .values(event=bindparam("long"), teller=bindparam("by"))
+)
+
+
+async def test_events_that_an_older_release_kept_are_read_as_they_were(store: Store) -> None:
+    """It wrote every field, also where it said nothing: the same event told again changes no conclusion."""
+    ledger = await begun(store)
+    await ledger.take_in(told(newest=9), NOW)
+
+    async def written_by_the_older_one(tx: Tx) -> list[int]:
+        rows = await tx.all(statement(select(sightings.c.event_id, sightings.c.event)))
+        sizes = []
+        for row in rows:
+            event = msgspec.json.decode(row["event"], type=Event)
+            every_field = structs.asdict(event) | {"place": structs.asdict(event.place)}
+            long = msgspec.json.encode(every_field).decode()
+            assert msgspec.json.decode(long, type=Event) == event
+            await tx.run(_LONG_FORM, of=row["event_id"], long=long, by=teller(Source.POLL, long))
+            sizes.append(len(long) - len(row["event"]))
+        return sizes
+
+    assert min(await store.write(written_by_the_older_one)) > 80
+    before = await version(store)
+    await ledger.take_in(told(newest=9, indent=1), NOW + timedelta(hours=1))
+    assert await version(store) == before
+    assert await ledger.take_in(told(newest=9, indent=2), NOW + timedelta(hours=2)) == ()

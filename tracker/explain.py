@@ -1,13 +1,18 @@
 """A conclusion as JSON, with the reasons in words a customer-service person can read aloud. Pure."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
-from carriers.contract import Precision, Reason, Source
+from msgspec import Struct
+
+from carriers.contract import Kind, Reason, Source
+from fleet.clocks import text
 from tracker.lifecycle import Attempt, Happening, HomeReason, Leg, Status
 from tracker.policy import Conclusion
 from tracker.wayhome import Case, CaseState, Deed, Line, Step, arithmetic, totals
 
+_POLL, _PUSH = Source.POLL, Source.PUSH
 _DELIVERY_REASONS = {
     Reason.RECIPIENT_ABSENT: "nobody was there to take it",
     Reason.BUSINESS_CLOSED: "the business was closed",
@@ -49,7 +54,10 @@ _STATUS = {
 
 
 def explained(conclusion: Conclusion) -> dict[str, Any]:
-    """The conclusion as `homeward explain --json` prints it and as `GET /v1/parcels/...` answers."""
+    """The conclusion as `homeward explain --json` prints it and as `GET /v1/parcels/...` answers.
+
+    For msgspec to encode, or to make plain with `to_builtins`.
+    """
     parcel = conclusion.parcel
     return {
         "carrier": parcel.carrier,
@@ -91,27 +99,42 @@ def explained(conclusion: Conclusion) -> dict[str, Any]:
 
 def instant(at: datetime | None) -> str | None:
     """RFC 3339 in UTC with Z, to the second."""
-    if at is None:
-        return None
-    return f"{(at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat()[:19]}Z"
+    return text(at) if at else None
 
 
-def _event(happening: Happening) -> dict[str, Any]:
+class EventShown(Struct, frozen=True, gc=False):
+    """An event as it is shown. Instants are to the second, `at` in UTC, `local` with the offset where it is known."""
+
+    id: str
+    at: datetime
+    local: datetime | None
+    kind: Kind
+    reason: Reason | None
+    code: str
+    words: str
+    place: str | None
+    source: Source
+    sources: tuple[Source, ...]
+
+
+def _event(happening: Happening) -> EventShown:
     event, sources = happening.event, happening.sources
-    local = event.local
-    return {
-        "id": happening.id,
-        # an event named by its second holds the text already (carriers/contract.py)
-        "at": happening.id[-20:] if event.precision is Precision.SECOND else instant(event.at),
-        "local": local.isoformat(timespec="seconds") if local else None,
-        "kind": event.kind,
-        "reason": event.reason,
-        "code": event.code,
-        "words": event.words,
-        "place": str(event.place) or None,
-        "source": Source.POLL if Source.POLL in sources else Source.PUSH,
-        "sources": list(sources),
-    }
+    return EventShown(
+        happening.id,
+        _whole(event.at),
+        _whole(event.local) if event.local else None,
+        event.kind,
+        event.reason,
+        event.code,
+        event.words,
+        str(event.place) or None,
+        _POLL if _POLL in sources else _PUSH,
+        sources,
+    )
+
+
+def _whole(at: datetime) -> datetime:
+    return at.replace(microsecond=0) if at.microsecond else at
 
 
 def _row(row: Attempt, off_calendar: bool) -> dict[str, Any]:
@@ -172,6 +195,7 @@ def _line(line: Line) -> dict[str, Any]:
     return {"name": line.name, "kind": line.kind, "amount": amount, "currency": line.currency, "note": line.note}
 
 
+@lru_cache(maxsize=1024)
 def spoken(day: date) -> str:
     """A day as a person says it: "Tuesday 3 March 2026"."""
     return f"{day:%A} {day.day} {day:%B %Y}"

@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
+from msgspec import Struct
 
 from carriers.contract import Place
 from fleet.clocks import from_us, to_us
@@ -20,8 +20,7 @@ from tracker.polling import next_poll, stale_at
 _out = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A parcel's row as it was, and what follows now: the conclusion, as JSON too, and the columns that change.
 
     `case_state` is told where it changed; `says` are the verdicts that may be new.
@@ -55,12 +54,22 @@ def judged(row: Stored, conclusion: Conclusion, terms: Terms, now: datetime) -> 
     }
     if parcel.home_of:  # what follows is the other parcel's story, and said of that one
         return Judged(row, conclusion, view, encoded, True, columns)
-    before = msgspec.json.decode(row["conclusion"])
+    before = _before_in.decode(row["conclusion"])
     state = case_state(view)
     says = [*verdicts(conclusion, (row["leg"], row["status"])), *corrections(before, view)]
     return Judged(
         row, conclusion, view, encoded, True, columns, state if state != case_state(before) else None, says
     )  # fmt: skip
+
+
+class _Before(TypedDict, total=False):
+    """What is compared of the conclusion before."""
+
+    attempts: dict[str, Any]
+    return_to_warehouse: dict[str, Any] | None
+
+
+_before_in = msgspec.json.Decoder(_Before)
 
 
 def _turns(row: Stored, conclusion: Conclusion, terms: Terms, now: datetime) -> dict[str, Any]:
@@ -113,20 +122,36 @@ def case_state(view: Mapping[str, Any]) -> str:
     return str(case["state"]) if "overdue" in case else ""
 
 
+class _Record(Struct, gc=False):
+    """What a parcel's row says of its shipment."""
+
+    origin: Place | None = None
+    destination: Place | None = None
+    service: str | None = None
+    express: bool | None = None
+    promised: date | None = None
+    further: tuple[tuple[str, str], ...] = ()
+    home_of: tuple[str, str] | None = None
+
+
+_record_in = msgspec.json.Decoder(_Record)
+_NOWHERE = Place()
+
+
 def shipment_of(row: Stored) -> Shipment:
     """What we ourselves know of a registered parcel."""
-    record = msgspec.json.decode(row["shipment"])
+    known = _record_in.decode(row["shipment"])
     return Shipment(
         row["carrier"],
         row["number"],
         Purpose(row["purpose"]),
-        Place(**record.get("origin") or {}),
-        Place(**record.get("destination") or {}),
-        record.get("service", ""),
-        bool(record.get("express")),
-        date.fromisoformat(record["promised"]) if record.get("promised") else None,
-        further=tuple((carrier, number) for carrier, number in record.get("further", ())),
-        home_of=tuple(record["home_of"]) if record.get("home_of") else None,
+        known.origin or _NOWHERE,
+        known.destination or _NOWHERE,
+        known.service or "",
+        bool(known.express),
+        known.promised,
+        further=known.further,
+        home_of=known.home_of,
     )
 
 
@@ -137,7 +162,7 @@ def _ledger_row(view: dict[str, Any], attempt: object) -> dict[str, Any]:
     return next(row for row in rows if row["counted"] and row["ordinal"] == ordinal)
 
 
-def corrections(before: dict[str, Any], after: dict[str, Any]) -> list[Verdict]:
+def corrections(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Verdict]:
     """What was said of attempts and is no longer so: a row that is gone, or that turns out to be of another day."""
     was, now = _days(before), _days(after)
     changed = {n: day for n, day in was.items() if n not in now or (day and now[n] and day != now[n])}
@@ -148,6 +173,6 @@ def corrections(before: dict[str, Any], after: dict[str, Any]) -> list[Verdict]:
     return [Verdict(f"out/attempts_corrected/{state}", "parcel.attempt_corrected", extra)]
 
 
-def _days(view: dict[str, Any]) -> dict[str, str | None]:
+def _days(view: Mapping[str, Any]) -> dict[str, str | None]:
     rows = view.get("attempts", {}).get("ledger", [])
     return {str(row["ordinal"]): row["day"] for row in rows if row["counted"]}

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from carriers.contract import Event, Payload, Readings, Reads, Source, Unreadable
 from fleet.clocks import from_us, to_us
@@ -90,8 +91,7 @@ class Kept:
     unread: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """A payload's row that is ours to read; `tries` counts this one."""
 
     id: int
@@ -101,16 +101,14 @@ class Taken:
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Understood:
+class Understood(Struct, frozen=True):
     """A payload and what it says, or why it cannot be read."""
 
     taken: Taken
     found: Readings | Exception
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What a payload says, number by number, and its events that nobody knows."""
 
     taken: Taken
@@ -197,27 +195,43 @@ class Ledger:
             changed += end
         return tuple(changed)
 
-    async def read_all(self, now: datetime, limit: int = 200) -> int:
+    async def read_all(self, now: datetime, limit: int = 1_000) -> int:
         """Read what is kept and not read yet, oldest first; how many were seen to.
 
-        New ones are read together, so that they share commits. What a reader died of is among those that were tried:
-        they are read one by one, so that nothing but itself is blamed for it.
+        New ones are seen to together, in three steps at once: some are taken in the commit that enters others, and
+        those in between are read while it is made. What a reader died of is among those that were tried: they are read
+        one by one, so that nothing but itself is blamed for it.
         """
-        seen_to = 0
-        while seen_to < limit:
-            real = self.real_us()
-            rows = await self.store.write(
-                partial(take_fresh, limit=TOGETHER, real_now_us=real, until_us=real + READ_LEASE_US)
+        taken, understood = await self._take_fresh(), list[Understood]()
+        seen_to = len(taken)
+        while taken or understood:
+            more = len(taken) == TOGETHER and seen_to < limit
+            _, understood, taken = await asyncio.gather(
+                self._enter_taken(understood, now), self._understand(taken), self._take_fresh(TOGETHER if more else 0)
             )
-            if not rows:
-                break
-            await self._enter_taken([self._understood(taken_of(row)) for row in rows], now)
-            seen_to += len(rows)
+            seen_to += len(taken)
         real = self.real_us()
         tried = await self.store.read(lambda tx: unread_payloads(tx, limit, real, least_tries=1))
         for id in tried:
             await self.read(id, now)
         return seen_to + len(tried)
+
+    async def _take_fresh(self, most: int = TOGETHER) -> list[Taken]:
+        """The oldest payloads that nobody ever tried to read: ours from now on."""
+        if not most:
+            return []
+        real = self.real_us()
+        take = partial(take_fresh, limit=most, real_now_us=real, until_us=real + READ_LEASE_US)
+        return [taken_of(row) for row in await self.store.write(take)]
+
+    async def _understand(self, taken: Sequence[Taken]) -> list[Understood]:
+        """What payloads that are ours say; the loop need not wait for all of them."""
+        understood = []
+        for at, each in enumerate(taken, 1):
+            understood.append(self._understood(each))
+            if at % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return understood
 
     async def review(self, id: int, now: datetime) -> None:
         """Conclude again about one parcel because time has passed, or for the first time."""
@@ -246,7 +260,7 @@ class Ledger:
     async def conclusion(self, tx: Tx, row: Row, now: datetime, as_of: datetime | None = None) -> Conclusion:
         """What follows from all that was told of a parcel (received until `as_of`, where given)."""
         limit = to_us(as_of) if as_of else None
-        return await self._concluded(tx, row, *await self.history(tx, row, limit), now, as_of)
+        return await self._concluded(tx, row, self.terms(row), await self.history(tx, row, limit), now, as_of)
 
     async def history(self, tx: Tx, row: Row, limit: int | None = None) -> tuple[list[Sighting], list[Telling]]:
         """All that was seen and told of a parcel (received until `limit`, where given)."""
@@ -259,12 +273,12 @@ class Ledger:
         self,
         tx: Tx,
         row: Row,
-        seen: Sequence[Sighting],
-        said: Sequence[Telling],
+        terms: Terms,
+        told: tuple[Sequence[Sighting], Sequence[Telling]],
         now: datetime,
         as_of: datetime | None = None,
     ) -> Conclusion:
-        parcel, terms = fold(seen, said, shipment_of(row)), self.terms(row)
+        parcel = fold(*told, shipment_of(row))
         found = conclude(parcel, terms, as_of or now)
         deed = await deed_of(tx, row["id"], to_us(as_of) if as_of else None) if found.case else None
         return conclude(parcel, terms, as_of or now, deed) if deed else found
@@ -367,14 +381,17 @@ class Ledger:
         if row["version"] == 0:
             await self._adopt(tx, [row], known, [])
             await _write_known(tx, known.values())
-        return (await self._judge(tx, [row], known, now))[0].view
+        [found] = await self._judge(tx, [row], known, now)
+        view: dict[str, Any] = msgspec.json.decode(found.encoded)
+        return view
 
     async def _judge(self, tx: Tx, rows: Sequence[Row], known: Mapping[int, Known], now: datetime) -> list[Judged]:
         """Conclude about parcels from what is known of them, keep what changed, say what is new."""
-        found = [
-            judged(row, await self._concluded(tx, row, *known[row["id"]].history(), now), self.terms(row), now)
-            for row in rows
-        ]
+        found = []
+        for row in rows:
+            terms = self.terms(row)
+            conclusion = await self._concluded(tx, row, terms, known[row["id"]].history(), now)
+            found.append(judged(row, conclusion, terms, now))
         await reschedule_all(tx, [each.columns for each in found if not each.is_new])
         new = [each for each in found if each.is_new]
         await save_conclusions(tx, [each.columns for each in new])

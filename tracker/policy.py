@@ -5,9 +5,10 @@ out), so every conclusion says when it has to be drawn again (`review_at`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct, structs
 
 from merchants.calendars import add_business_days, is_business_day
 from merchants.terms import Terms
@@ -17,18 +18,16 @@ from tracker.wayhome import CaseState as CaseState
 from tracker.wayhome import Deadline, Deed, Step, lived
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """Something worth telling once: `name` is unique for the parcel, so judging again cannot say it twice."""
 
     name: str
     type: str
-    extra: Mapping[str, object] = field(default_factory=dict)
+    extra: Mapping[str, object] = {}
     rule: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
+class Conclusion(Struct, frozen=True):
     """What follows. `rows` pairs each ledger row with whether it was outside the shop's delivery days."""
 
     parcel: Parcel
@@ -272,7 +271,7 @@ def verdicts(conclusion: Conclusion, before: tuple[str, str]) -> Iterator[Verdic
         yield Verdict(f"delivered/{parcel.decided_by}", "parcel.delivered", rule=conclusion.rule)
     if conclusion.case:
         rule = str(conclusion.case.reason)
-        yield from (replace(verdict, rule=verdict.rule or rule) for verdict in _of_the_case(conclusion.case))
+        yield from (structs.replace(verdict, rule=verdict.rule or rule) for verdict in _of_the_case(conclusion.case))
 
 
 def _of_the_case(case: Case) -> Iterator[Verdict]:
