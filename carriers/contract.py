@@ -104,10 +104,8 @@ class Precision(StrEnum):
     DAY = "day"
 
 
-_DAY, _MINUTE = (
-    Precision.DAY,
-    Precision.MINUTE,
-)  # every event asks: a member taken from its class costs eight times that
+# Every event asks for these: taken from its class, a member costs eight times as much (docs/decisions/0073).
+_DAY, _MINUTE = Precision.DAY, Precision.MINUTE
 
 
 class Source(StrEnum):

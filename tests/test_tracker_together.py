@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 import carriers.ups.reading
+import tracker.ledger
 from bench.ledger import answer, number_of
 from carriers.contract import Payload, Readings, Source
 from fleet.clocks import to_us
@@ -155,6 +156,21 @@ async def test_what_cannot_be_entered_costs_no_other_anything(store: Store) -> N
     assert len(await store.read(lambda tx: unread_payloads(tx, 10, later))) == 1
     mended = dataclasses.replace(ledger, readings={"ups": carriers.ups.reading}, real_us=lambda: later)
     assert await mended.read_all(NOW) == 1
+
+
+async def test_those_that_were_taken_ahead_are_seen_to_when_entering_fails(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While some are entered the next are read and others taken: nobody waits for the end of their lease."""
+    monkeypatch.setattr(tracker.ledger, "TOGETHER", 2)
+    await register(store, range(8))
+    ledger = Ledger(store, {"ups": Broken(number_of(1))}, shipped())
+    for index in range(8):
+        await ledger.keep(told_of(index), NOW)
+    with pytest.raises(TypeError):
+        await ledger.read_all(NOW)
+    rows = [await store.read(lambda tx, index=index: find_parcel(tx, "ups", number_of(index))) for index in range(8)]  # type: ignore[misc]
+    assert [row["status"] for row in rows if row] == ["delivered", "unknown"] + ["delivered"] * 6
 
 
 async def test_notices_said_together_are_numbered_without_gaps(store: Store) -> None:

@@ -200,28 +200,36 @@ class Ledger:
 
         New ones are seen to together, in three steps at once: some are taken in the commit that enters others, and
         those in between are read while it is made. What a reader died of is among those that were tried: they are read
-        one by one, so that nothing but itself is blamed for it.
+        one by one, so that nothing but itself is blamed for it. What cannot be entered is raised when all was seen to.
         """
-        taken, understood = await self._take_fresh(), list[Understood]()
+        taken, understood, failed = await self._take_fresh(), list[Understood](), list[Exception]()
         seen_to = len(taken)
         while taken or understood:
             more = len(taken) == TOGETHER and seen_to < limit
             _, understood, taken = await asyncio.gather(
-                self._enter_taken(understood, now), self._understand(taken), self._take_fresh(TOGETHER if more else 0)
+                self._enter_or_note(understood, now, failed),
+                self._understand(taken),
+                self._take_fresh() if more else _none(),
             )
             seen_to += len(taken)
         real = self.real_us()
         tried = await self.store.read(lambda tx: unread_payloads(tx, limit, real, least_tries=1))
         for id in tried:
             await self.read(id, now)
+        if failed:
+            raise failed[0]
         return seen_to + len(tried)
 
-    async def _take_fresh(self, most: int = TOGETHER) -> list[Taken]:
+    async def _enter_or_note(self, understood: Sequence[Understood], now: datetime, failed: list[Exception]) -> None:
+        try:
+            await self._enter_taken(understood, now)
+        except Exception as error:
+            failed.append(error)
+
+    async def _take_fresh(self) -> list[Taken]:
         """The oldest payloads that nobody ever tried to read: ours from now on."""
-        if not most:
-            return []
         real = self.real_us()
-        take = partial(take_fresh, limit=most, real_now_us=real, until_us=real + READ_LEASE_US)
+        take = partial(take_fresh, limit=TOGETHER, real_now_us=real, until_us=real + READ_LEASE_US)
         return [taken_of(row) for row in await self.store.write(take)]
 
     async def _understand(self, taken: Sequence[Taken]) -> list[Understood]:
@@ -442,6 +450,10 @@ class Ledger:
                 for verdict in each.says
             ]
         await say_all(tx, sayings, now)
+
+
+async def _none() -> list[Taken]:
+    return []
 
 
 def _apart(understood: Sequence[Understood]) -> Iterator[list[Entry]]:

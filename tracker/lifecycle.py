@@ -356,7 +356,8 @@ _OF_THE_LABEL = frozenset({Kind.LABEL_CREATED, Kind.VOIDED})
 _ARRIVALS = frozenset({Kind.DELIVERED, Kind.RETURNED_TO_SENDER})
 _MOVES_NOTHING = frozenset({Kind.EXCEPTION, Kind.DAMAGED})
 _NOT_YET_MOVING = frozenset({Status.UNKNOWN, Status.LABEL_CREATED, Status.VOIDED})
-# What every event is asked has a name here: on Python 3.11 a member taken from its class costs eight times as much.
+# What every event is asked has a name here: taken from its class, a member costs eight times as much
+# (docs/decisions/0073).
 _OUT, _BACK = Leg.OUT, Leg.BACK
 _SCAN, _UPDATE = Effect.SCAN, Effect.UPDATE
 _COLLECTION, _CORRECTION = Mark.COLLECTION, Mark.CORRECTION
