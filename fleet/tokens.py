@@ -47,7 +47,10 @@ class TokenShelf:
                 if found := await self._look(key, stale):
                     return found
                 if await self._take_turn(turn, mine):
-                    return await self._look(key, stale) or await self._fetch(key, turn, mine, fetch)
+                    try:
+                        return await self._look(key, stale) or await self._fetch(key, fetch)
+                    finally:
+                        await self._quietly(lambda redis: redis.eval(_DROP, 1, turn, mine))
                 await asyncio.sleep(LOOK)
         except Lost:
             pass
@@ -67,15 +70,12 @@ class TokenShelf:
     async def _take_turn(self, turn: str, mine: str) -> bool:
         return bool(await self.wire.call(lambda redis: redis.set(turn, mine, nx=True, px=round(TURN * 1000))))
 
-    async def _fetch(self, key: str, turn: str, mine: str, fetch: Fetch) -> tuple[str, float]:
-        try:
-            token, seconds = await fetch()
-            if seconds > LEAST:
-                sealed = self.seal(msgspec.json.encode(_Kept(token, self.wall() + seconds)))
-                await self._quietly(lambda redis: redis.set(key, sealed, px=round(seconds * 1000)))
-            return token, seconds
-        finally:
-            await self._quietly(lambda redis: redis.eval(_DROP, 1, turn, mine))
+    async def _fetch(self, key: str, fetch: Fetch) -> tuple[str, float]:
+        token, seconds = await fetch()
+        if seconds > LEAST:
+            sealed = self.seal(msgspec.json.encode(_Kept(token, self.wall() + seconds)))
+            await self._quietly(lambda redis: redis.set(key, sealed, px=round(seconds * 1000)))
+        return token, seconds
 
     async def _quietly(self, work: Callable[..., Awaitable[object]]) -> None:
         try:

@@ -235,6 +235,30 @@ async def test_one_process_fetches_a_token_for_all(server: RedisServer) -> None:
         assert (await shelves[2].get("ups", "token-0", fetch))[0] == "token-1" and len(fetched) == 2
 
 
+class Late(TokenShelf):
+    """Looks just before another process leaves its token, and takes the turn just after."""
+
+    looks = 0
+
+    async def _look(self, key: str, stale: str) -> tuple[str, float] | None:
+        Late.looks += 1
+        return None if Late.looks == 1 else await super()._look(key, stale)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_turn_that_was_not_needed_is_given_back(server: RedisServer) -> None:
+    """Else the next one whose token is stale would wait for its end, and fetch a token that nobody shares."""
+
+    async def fetch() -> tuple[str, float]:
+        return "token", 3600.0
+
+    async with wires(server, 1) as [line]:
+        keep = TokenShelf(line, _same, _same)
+        await keep.get("ups", "", fetch)
+        assert (await Late(line, _same, _same).get("ups", "", fetch))[0] == "token" and Late.looks == 2
+        assert await line.call(lambda redis: redis.keys("*fetching*")) == []
+
+
 async def test_without_redis_each_process_has_its_own_token(server: RedisServer) -> None:
     """Redis goes while tokens are asked for: everybody gets one, fetched by himself."""
 
