@@ -26,7 +26,7 @@ SECRETS = {
     "USPS_CRID": "12345678",
     "USPS_MID": "901234567",
     "USPS_MANIFEST_MID": "901234567",
-    "USPS_EPS_ACCOUNT": "1000000001",
+    "USPS_EPS_ACCOUNT": "9182736450",
     "USPS_ADMIN_EMAIL": f"{CANARY}@example.com",
     "HOMEWARD_KEY": "a2FuYXJpZW52b2dlbC1rYW5hcmllbnZvZ2VsLTEyMzQ=",  # base64 of the canary twice and 1234
 }

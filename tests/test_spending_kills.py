@@ -11,7 +11,7 @@ from tests.planted import BUGS
 async def test_killed_two_hundred_times_nothing_is_paid_twice_and_nothing_lost():
     """SIGKILL at every named point and at any time: one live paid label or a clean refusal; the naive buyer doubles."""
     result = await run(kills=200, seed=2)
-    assert result["held"], result
+    assert result["held"], str(result)
     assert result["kills"] >= 200 and result["naive_doubles"] > 0 and result["answers_lost_after_charging"] > 0
     assert {name for name in NAMES if not name.startswith(RARE)} <= result["kills_at"].keys(), result["kills_at"]
 
