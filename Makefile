@@ -49,9 +49,10 @@ conformance: setup ## hold every carrier request and stand-in answer against the
 bench: setup ## measure every path against its floor
 	$(BIN)/python -m bench all
 
-bench-peers: setup ## compare with karrio's parser, installed beside it in a throw-away environment
+bench-peers: setup ## compare with karrio's parser and server, installed beside it in a throw-away environment
 	@test -x build/peers/bin/python || $(PYTHON) -m venv build/peers
-	@build/peers/bin/python -m pip install -q --disable-pip-version-check karrio karrio-ups karrio-usps
+	@build/peers/bin/python -m pip install -q --disable-pip-version-check karrio karrio-ups karrio-usps huey \
+	  karrio-server $(addprefix karrio-server,-manager -pricing -orders -events -graph -proxy)
 	$(BIN)/python -m bench.peers build/peers/bin/python
 
 soak: setup ## run every proof for MINUTES (default 10); from 120 on with 5,000 kills and a million parcels

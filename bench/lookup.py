@@ -63,7 +63,7 @@ def run() -> dict[str, Any]:
 
 
 def _measured(shop: Shop, pairs: Sequence[tuple[str, str]], *, kept: bool) -> dict[str, Any]:
-    requests = {"parcel": _parcel(shop), "follow": _follow(shop), "page": _page(shop)}
+    requests = {"parcel": ask_parcels(shop), "follow": _follow(shop), "page": _page(shop)}
     with serving(serve_house, shop, kept) as house:
         answers = {name: _answer(house.port, each[0]) for name, each in requests.items()}
         with serving(serve_bytes, answers) as floor, serving(serve_reads, shop, answers["follow"]) as reads:
@@ -84,7 +84,8 @@ def _request(method: str, path: str, body: bytes = b"", **headers: str) -> bytes
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def _parcel(shop: Shop) -> list[bytes]:
+def ask_parcels(shop: Shop) -> list[bytes]:
+    """Each parcel asked for with the key."""
     return [_request("GET", f"/v1/parcels/ups/{n}", Authorization=f"Bearer {shop.key}") for n in shop.numbers]
 
 
