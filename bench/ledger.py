@@ -13,12 +13,13 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -30,7 +31,7 @@ from carriers.contract import Payload, Source
 from cli.settling import settle_down
 from fleet.clocks import to_us
 from merchants.terms import shipped
-from store.engine import POSTGRES, Store, Tx, open_store
+from store.engine import POSTGRES, SQLITE, Store, Tx, open_store, sqlite_path
 from store.migrate import migrate
 from store.parcels import register_parcel
 from store.postgres import plain
@@ -134,95 +135,64 @@ async def _path(url: str) -> tuple[float, float]:
 # ------------------------------------------------------------------------------------------------------------ the floor
 
 
-class Raw(Protocol):
-    """A driver with nothing between, and the databases that it makes (`like` another one: a copy)."""
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """sqlite3 or asyncpg with nothing between. `?` stands for a value in what is run `many` times."""
 
-    def url(self, name: str) -> str: ...
-    async def new(self, name: str, like: str = "") -> None: ...
-    def opened(self, name: str) -> AbstractAsyncContextManager["Connection"]: ...
-
-
-class Connection(Protocol):
-    """`?` stands for a value, as in sqlite3."""
-
-    async def all(self, sql: str) -> Sequence[tuple[Any, ...]]: ...
-    async def many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None: ...
-    def transaction(self) -> AbstractAsyncContextManager[None]: ...
+    all: Callable[[str], Awaitable[Sequence[Any]]]
+    many: Callable[[str, Sequence[Sequence[Any]]], Awaitable[object]]
+    transaction: Callable[[], AbstractAsyncContextManager[object]]
 
 
-class _Sqlite:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+@asynccontextmanager
+async def _raw(url: str) -> AsyncIterator[Raw]:
+    if url.startswith(POSTGRES):
+        server = await asyncpg.connect(plain(url))
 
-    def url(self, name: str) -> str:
-        return f"sqlite:///{self._folder / name}.db"
+        async def all_there(sql: str) -> Sequence[Any]:
+            return [tuple(row) for row in await server.fetch(sql)]
 
-    async def new(self, name: str, like: str = "") -> None:
-        if like:
-            shutil.copy(self._folder / f"{like}.db", self._folder / f"{name}.db")
+        async def many_there(sql: str, rows: Sequence[Sequence[Any]]) -> None:
+            places = count(1)
+            await server.executemany(re.sub(r"\?", lambda _: f"${next(places)}", sql), rows)
 
-    @asynccontextmanager
-    async def opened(self, name: str) -> AsyncIterator[Connection]:
-        raw = sqlite3.connect(self._folder / f"{name}.db", isolation_level=None)
-        for pragma in PRAGMAS:
-            raw.execute(pragma)
-        yield _SqliteConnection(raw)
-        raw.close()
+        yield Raw(all_there, many_there, server.transaction)
+        await server.close()
+        return
+    file = sqlite3.connect(sqlite_path(url), isolation_level=None)
+    for pragma in PRAGMAS:
+        file.execute(pragma)
 
+    async def all_here(sql: str) -> Sequence[Any]:
+        return file.execute(sql).fetchall()
 
-class _SqliteConnection:
-    def __init__(self, raw: sqlite3.Connection) -> None:
-        self._raw = raw
-
-    async def all(self, sql: str) -> Sequence[tuple[Any, ...]]:
-        return self._raw.execute(sql).fetchall()
-
-    async def many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        self._raw.executemany(sql, rows)
+    async def many_here(sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        file.executemany(sql, rows)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        self._raw.execute("BEGIN IMMEDIATE")
+    async def transaction_here() -> AsyncIterator[None]:
+        file.execute("BEGIN IMMEDIATE")
         yield
-        self._raw.execute("COMMIT")
+        file.execute("COMMIT")
+
+    yield Raw(all_here, many_here, transaction_here)
+    file.close()
 
 
-class _Postgres:
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def url(self, name: str) -> str:
-        return urlsplit(self._url)._replace(path=f"/{name}").geturl()
-
-    async def new(self, name: str, like: str = "") -> None:
-        raw = await asyncpg.connect(plain(self._url))
-        await raw.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {like}" if like else ""))
-        await raw.close()
-
-    @asynccontextmanager
-    async def opened(self, name: str) -> AsyncIterator[Connection]:
-        raw = await asyncpg.connect(plain(self.url(name)))
-        yield _PostgresConnection(raw)
-        await raw.close()
+async def _made(base: str, name: str, like: str = "") -> str:
+    """A database of this name beside that of `base` (`like` another one there: a copy); its URL."""
+    if base.startswith(POSTGRES):
+        server = await asyncpg.connect(plain(base))
+        await server.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {like}" if like else ""))
+        await server.close()
+        return urlsplit(base)._replace(path=f"/{name}").geturl()
+    path = sqlite_path(base).with_name(name)
+    if like:
+        shutil.copy(path.with_name(like), path)
+    return f"{SQLITE}{path}"
 
 
-class _PostgresConnection:
-    def __init__(self, raw: Any) -> None:
-        self._raw = raw
-
-    async def all(self, sql: str) -> Sequence[tuple[Any, ...]]:
-        return [tuple(row) for row in await self._raw.fetch(sql)]
-
-    async def many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        places = count(1)
-        await self._raw.executemany(re.sub(r"\?", lambda _: f"${next(places)}", sql), rows)
-
-    def transaction(self) -> AbstractAsyncContextManager[None]:
-        found: AbstractAsyncContextManager[None] = self._raw.transaction()
-        return found
-
-
-async def _rows(raw: Connection) -> dict[str, Sequence[tuple[Any, ...]]]:
+async def _rows(raw: Raw) -> dict[str, Sequence[Any]]:
     """What the ledger wrote, table by table, and how it left each parcel and each payload."""
     said = {table: await raw.all(f"SELECT * FROM {table} ORDER BY 1") for table in WRITTEN}  # noqa: S608
     for table, columns in CHANGED.items():
@@ -230,7 +200,7 @@ async def _rows(raw: Connection) -> dict[str, Sequence[tuple[Any, ...]]]:
     return said
 
 
-async def _floor(raw: Connection, said: dict[str, Sequence[tuple[Any, ...]]]) -> tuple[float, float]:
+async def _floor(raw: Raw, said: dict[str, Sequence[Any]]) -> tuple[float, float]:
     """Seconds for decoding every body and writing the same rows, `TOGETHER` parcels in a transaction."""
     fresh = {table: said[table][len(await raw.all(f"SELECT 1 FROM {table}")) :] for table in WRITTEN}  # noqa: S608
     puts = {
@@ -260,16 +230,13 @@ async def _floor(raw: Connection, said: dict[str, Sequence[tuple[Any, ...]]]) ->
 # ---------------------------------------------------------------------------------------------------------- the figures
 
 
-async def _measured(raw: Raw) -> dict[str, Any]:
+async def _measured(base: str) -> dict[str, Any]:
     paths, floors = [], []
-    await raw.new("begun")
-    await _begin(raw.url("begun"))
+    await _begin(await _made(base, "begun"))
     for round_ in range(ROUNDS):
-        ours, theirs = f"ours{round_}", f"raw{round_}"
-        await raw.new(ours, like="begun")
-        await raw.new(theirs, like="begun")
-        paths.append(await _path(raw.url(ours)))
-        async with raw.opened(ours) as left, raw.opened(theirs) as right:
+        ours, theirs = [await _made(base, f"{whose}{round_}", like="begun") for whose in ("ours", "theirs")]
+        paths.append(await _path(ours))
+        async with _raw(ours) as left, _raw(theirs) as right:
             said = await _rows(left)
             floors.append(await _floor(right, said))
             assert {table: len(rows) for table, rows in (await _rows(right)).items()} == {
@@ -292,9 +259,9 @@ def run() -> dict[str, Any]:
     settle_down()
     try:
         found: dict[str, Any] = {"parcels": PARCELS, "events": len(LIFE), "rounds": ROUNDS}
-        found["sqlite"] = asyncio.run(_measured(_Sqlite(folder)))
+        found["sqlite"] = asyncio.run(_measured(f"{SQLITE}{folder}/any"))
         with own_postgres(folder / "pg") as url:
-            found["postgresql"] = asyncio.run(_measured(_Postgres(url))) if url.startswith(POSTGRES) else url
+            found["postgresql"] = asyncio.run(_measured(url)) if url.startswith(POSTGRES) else url
         return found
     finally:
         shutil.rmtree(folder, ignore_errors=True)

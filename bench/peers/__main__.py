@@ -91,9 +91,13 @@ def _trackers(python: str, folder: Path) -> float:
         "DATABASE_ENGINE": "sqlite3", "DATABASE_NAME": str(folder / "karrio.sqlite3"), "LOG_LEVEL": "ERROR",
         "WORK_DIR": str(folder), "LOG_DIR": str(folder),
     }  # fmt: skip
-    # it logs every signal that it registers
-    quiet = partial(subprocess.Popen[str], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    with quiet([python, str(script)], env=settings) as server:
+    with subprocess.Popen(
+        [python, str(script)],
+        env=settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # it logs every signal that it registers
+        text=True,
+    ) as server:
         assert server.stdout
         try:
             told = json.loads(next(line for line in server.stdout if line.startswith("{")))
