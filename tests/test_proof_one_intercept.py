@@ -33,11 +33,11 @@ async def test_the_race_sees_a_planted_bug(postgres_url):
 @pytest.mark.slow
 async def test_killed_at_every_point_no_parcel_is_asked_back_twice_or_in_vain():
     """The same at every named point and at any time."""
-    result = await run(kills=75, seed=2)
+    result = await run(kills=90, seed=2)
     assert result["held"], str(result)
     assert result["answers_lost_after_charging"] > 0
     met = {name for name in INTERCEPT_NAMES if not name.startswith(RARE)} & result["kills_at"].keys()
-    assert len(met) >= 5, result["kills_at"]  # of seven: a slow machine may miss two
+    assert len(met) >= 6, result["kills_at"]  # of seven: a slow machine may miss one
 
 
 @pytest.mark.slow
