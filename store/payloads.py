@@ -10,6 +10,9 @@ from store.schema import mentions, parcels, payloads, sightings, subscriptions, 
 from store.statement import one_of, statement
 from store.unit import Row, Tx
 
+Name = tuple[str, str, str]
+"""A payload's carrier, source and digest."""
+
 _KEEP = statement(
     lambda insert: (
         insert(payloads)
@@ -49,6 +52,14 @@ _FIND = statement(
         payloads.c.carrier == bindparam("carrier"),
         payloads.c.source == bindparam("source"),
         payloads.c.digest == bindparam("digest"),
+    )
+)
+_READ_BEFORE = statement(
+    select(payloads.c.digest).where(
+        payloads.c.carrier == bindparam("carrier"),
+        payloads.c.source == bindparam("source"),
+        one_of(payloads.c.digest, "digests", str),
+        payloads.c.read_us.is_not(None),
     )
 )
 _GET = statement(select(payloads).where(payloads.c.id == bindparam("id")))
@@ -237,6 +248,18 @@ async def keep_mine(
         lease_us=until_us,
     )
     return None if row is None else int(row["id"])
+
+
+async def read_before(tx: Tx, names: Iterable[Name]) -> set[Name]:
+    """Those of these payloads that were kept and read before."""
+    digests: dict[tuple[str, str], list[str]] = {}
+    for carrier, source, digest in names:
+        digests.setdefault((carrier, source), []).append(digest)
+    found: set[Name] = set()
+    for (carrier, source), these in digests.items():
+        rows = await tx.all(_READ_BEFORE, carrier=carrier, source=source, digests=_json(these))
+        found.update((carrier, source, row["digest"]) for row in rows)
+    return found
 
 
 async def last_push_us(tx: Tx, carrier: str) -> int | None:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy import select
 
 import carriers.ups.reading
 import carriers.usps.reading
-from carriers.contract import Payload, Source
+from carriers.contract import Payload, Readings, Source
 from fleet.clocks import to_us
 from merchants.terms import shipped
 from store.engine import Store, Tx
@@ -264,6 +265,26 @@ async def test_time_alone_makes_a_conclusion(store: Store) -> None:
     row = await store.read(lambda tx: find_parcel(tx, "usps", "9405803699300124287899"))
     assert row is not None and row["status"] == "undeliverable"
     assert ("return_to_warehouse.expected", "case/expected") in await said(store)
+
+
+async def test_what_was_answered_before_costs_one_look(store: Store) -> None:
+    """Of three answers taken in together the one that repeats is neither kept nor read again; the others are."""
+    await register(store)
+    book, reads = ledger(store), list[Payload]()
+
+    class Counted:
+        def read(self, payload: Payload) -> Readings:
+            reads.append(payload)
+            return carriers.ups.reading.read(payload)
+
+    book = replace(book, readings={"ups": Counted()})
+    first, second, third = answer(visit(3)), answer(visit(3), visit(4)), answer(visit(3), visit(4), visit(5))
+    assert await book.take_in_all([first, first], NOW) == (NUMBER,)
+    assert await book.take_in_all([second, first, third], NOW + timedelta(hours=1)) == (NUMBER, NUMBER)
+    assert reads == [first, second, third]
+    kept = await store.read(lambda tx: tx.all(PAYLOADS))
+    assert [row["digest"] for row in kept] == [first.digest, second.digest, third.digest]
+    assert all(row["read_us"] for row in kept) and len((await conclusion(store))["events"]) == 3
 
 
 async def test_the_evidence_of_what_is_told_does_not_depend_on_arrival(store: Store) -> None:

@@ -192,6 +192,44 @@ async def test_thirty_five_numbers_are_asked_at_once(usps: Usps, wire: respx.Moc
     assert usps.abilities.batch == 35
 
 
+async def test_an_answer_about_many_is_kept_by_parcel(usps: Usps, wire: respx.MockRouter) -> None:
+    """Each parcel's bytes as they came, and each reads as the whole did of it."""
+    items = [json.dumps(json.loads(body)[0], indent=3).encode() for body in (WAITING, DELIVERED)]
+    missing = b'{"statusCode": "404", "trackingNumber": "9202090123456700000000", "error": {"message": "none"}}'
+    body = b"[\n  %b ,\n%b, %b ]" % (*items, missing)
+    numbers = [number_in(WAITING), number_in(DELIVERED), NUMBERS[0]]
+    wire.post(TRACK).mock(return_value=httpx.Response(207, content=body))
+    answers = await usps.track(numbers)
+    assert answers == [
+        Payload("usps", Source.POLL, b"[%b]" % item, (number,), 207)
+        for number, item in zip(numbers, [*items, missing], strict=True)
+    ]
+    whole, apart = usps.read(Payload("usps", Source.POLL, body, tuple(numbers), 207)), [*map(usps.read, answers)]
+    assert len(whole.told) == 3 and len(whole.events) > 2
+    assert whole.told == tuple(told for each in apart for told in each.told)
+    assert whole.events == tuple(event for each in apart for event in each.events)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[{"trackingNumber":"9202090123456700000000"}]',  # speaks of one, not of the other
+        b'[{"trackingNumber":"9202090123456700000000"},{"trackingNumber":"9202090123456700000000"}]',
+        b'[{"trackingNumber":"9202090123456700000000"},{"trackingNumber":"9400111206206412345678"}]',
+        b'[{"trackingNumber":"9202090123456700000000"},{"error":{"message":"no number"}}]',
+        b'[{"trackingNumber":"9202090123456700000000"},{"trackingNumber":9202090123456700000001}]',
+        b'[{"trackingNumber":"9202090123456700000000"},null]',
+        b'{"error":{"message":"none of these"}}',
+        b'[{"trackingNumber":"9202090123456700000000"},{"trackingNumber":"920209012345670000000',
+        b"\xff\xfe[]",
+    ],
+)
+async def test_what_does_not_speak_once_of_each_is_kept_whole(body: bytes, usps: Usps, wire: respx.MockRouter) -> None:
+    """Nothing that was said is lost with a cut."""
+    wire.post(TRACK).mock(return_value=httpx.Response(200, content=body))
+    assert await usps.track(NUMBERS[:2]) == [Payload("usps", Source.POLL, body, tuple(NUMBERS[:2]))]
+
+
 @pytest.mark.parametrize(
     ("answers", "error"),
     [
@@ -255,8 +293,9 @@ async def test_a_waiting_parcels_return_date_is_asked_where_it_is_wished(curious
     wire.post(TRACK).mock(return_value=httpx.Response(200, content=body))
     said = {"trackingNumber": both[0], "trackingEvents": [], "returnDateNotice": "2026-03-20"}
     older = wire.get(f"{OLDER}/{both[0]}").mock(return_value=httpx.Response(200, json=said))
-    batch, more = await curious.track(both)
-    assert batch.body == body and older.calls[0].request.url.params["expand"] == "DETAIL"
+    waiting, delivered, more = await curious.track(both)
+    assert [waiting.asked, delivered.asked] == [(number,) for number in both]
+    assert older.calls[0].request.url.params["expand"] == "DETAIL"
     assert more.asked == (both[0],) and str(curious.read(more).told[0].return_by) == "2026-03-20"
 
 

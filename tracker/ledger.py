@@ -44,6 +44,7 @@ from store.payloads import (
     mark_all_read,
     mark_read,
     mention_all,
+    read_before,
     take_fresh,
     take_payload,
     unread_payloads,
@@ -139,10 +140,13 @@ class Ledger:
 
     async def take_in_all(self, payloads: Sequence[Payload], now: datetime) -> tuple[str, ...]:
         """Keep answers and read them at once; the registered numbers that they changed."""
-        real = self.real_us()
+        real, named = self.real_us(), {(each.carrier, each.source, each.digest): each for each in payloads}
 
         async def unit(tx: Tx) -> list[Taken]:
-            return [mine for payload in payloads if (mine := await _keep_mine(tx, payload, now, real)) is not None]
+            read = await read_before(tx, named)
+            fresh = [(name[-1], payload) for name, payload in named.items() if name not in read]
+            mine = [await _keep_mine(tx, payload, digest, now, real) for digest, payload in fresh]
+            return [each for each in mine if each is not None]
 
         taken = await write_surely(self.store, unit)
         return await self._enter_taken([self._understood(mine) for mine in taken], now)
@@ -496,9 +500,9 @@ async def _keep(tx: Tx, payload: Payload, now: datetime) -> Kept:
     return Kept(row["id"], row["read_us"] is None)
 
 
-async def _keep_mine(tx: Tx, payload: Payload, now: datetime, real_us: int) -> Taken | None:
+async def _keep_mine(tx: Tx, payload: Payload, digest: str, now: datetime, real_us: int) -> Taken | None:
     """Keep an answer, ours to read from then on; None where it was kept and read before."""
-    received_us, digest = to_us(now), payload.digest
+    received_us = to_us(now)
     id = await keep_mine(
         tx,
         carrier=payload.carrier,

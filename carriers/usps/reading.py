@@ -32,7 +32,7 @@ from carriers.usps import numbers, shapes, wording, zones
 from carriers.usps.codes import TABLE
 from carriers.usps.shapes import Item, Scan
 
-__all__ = ["read", "recognise", "source_of", "verify"]
+__all__ = ["by_parcel", "read", "recognise", "source_of", "verify"]
 
 recognise = numbers.recognise
 
@@ -371,6 +371,19 @@ def read(payload: Payload) -> Readings:
     if mentioned != [*payload.asked]:
         told += _unmentioned(payload, mentioned)
     return Readings(tuple(events), tuple(told))
+
+
+def by_parcel(answer: Payload) -> list[Payload]:
+    """An answer as one for each parcel, with the bytes that speak of it: `[item]`, the answer about it alone.
+
+    What repeats is then known by its digest, whatever the others' news (docs/decisions/0074). An answer about one
+    parcel, or that does not speak once of each number that was asked for, stays as it is.
+    """
+    items = [(_number(number), body) for number, body in shapes.apart(answer.body)]
+    asked = _asked(answer)
+    if len(items) < 2 or len(items) != len(asked) or {number for number, _ in items} != set(asked):
+        return [answer]
+    return [Payload(answer.carrier, answer.source, b"[%b]" % body, (number,), answer.status) for number, body in items]
 
 
 def source_of(body: bytes) -> Source:

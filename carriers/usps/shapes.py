@@ -153,6 +153,15 @@ BOM = b"\xef\xbb\xbf"
 _MANY, _ONE = msgspec.json.Decoder(list[_V3R2]), msgspec.json.Decoder(_OLDER)
 _ANY = msgspec.json.Decoder()
 
+
+class _Named(Struct, gc=False):
+    """An item as far as its number."""
+
+    number: str = field(name="trackingNumber")
+
+
+_APART, _NAMED = msgspec.json.Decoder(list[Raw]), msgspec.json.Decoder(_Named)
+
 # ------------------------------------------------------------------------------------------------------------ forgiving
 
 
@@ -260,6 +269,14 @@ def items(body: bytes) -> list[Item]:
     if isinstance(said, dict) and "challenge" in said:
         return []  # asked for when a subscription is made; says nothing of a parcel.  # source: facts/usps.md 5
     return [_item(each) for each in (said if isinstance(said, list) else [said])]
+
+
+def apart(body: bytes) -> list[tuple[str, bytes]]:
+    """A list's items, each with its number and its own bytes; none where one of them has no number."""
+    try:
+        return [(_NAMED.decode(item).number, bytes(item)) for item in _APART.decode(body)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
 
 
 def _pushed(payload: object) -> list[Item]:

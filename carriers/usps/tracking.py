@@ -47,8 +47,8 @@ class Tracking:
         self._door, self._return_dates = door, return_dates
 
     async def track(self, numbers: Sequence[str]) -> list[Payload]:
-        """One raw answer for each batch of at most 35, and one for each waiting parcel. Raises Refused, Busy, Away."""
-        answers = [await self._ask(batch) for batch in batches(numbers)]
+        """What is answered of each number (35 in one call), and of each that waits. Raises Refused, Busy, Away."""
+        answers = [each for batch in batches(numbers) for each in reading.by_parcel(await self._ask(batch))]
         if self._return_dates:
             for number in waiting(answers):
                 answers += await self._ask_older(number)
