@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
@@ -126,6 +127,11 @@ def _plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", " ", bare.lower()).strip()
 
 
+@lru_cache(maxsize=8192)  # of the same few towns, over and over
+def _shown(city: str, region: str, country: str) -> str:
+    return ", ".join(filter(None, (city, region, country)))
+
+
 class Place(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Where, as far as the carrier says. `country` is ISO 3166 alpha-2; every field may be empty."""
 
@@ -138,7 +144,7 @@ class Place(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return bool(self.city or self.postal_code)
 
     def __str__(self) -> str:
-        return ", ".join(filter(None, (self.city, self.region, self.country)))
+        return _shown(self.city, self.region, self.country)
 
     def is_same(self, other: "Place") -> bool:
         """The same town: by postal code when both state one (five characters of it), else by city, region, country."""

@@ -30,6 +30,8 @@ OLDEST = (3, 35, 0)  # RETURNING
 SAFE_FOR_TWO_WRITERS = (3, 51, 3)
 UNITS_IN_A_COMMIT = 256
 WAL_LIMIT = 16 * 1024 * 1024  # checkpoint when the log has grown past this
+BEGINS = 0.001  # seconds that the loop stands still at most for what is done beside it at once
+LARGE = 500  # rows: such a commit begins at once; a small one when the loop has a moment, and more units share the next
 
 _WRITER = (
     "PRAGMA journal_mode=WAL",
@@ -47,8 +49,8 @@ _READER = ("PRAGMA query_only=ON", "PRAGMA busy_timeout=5000")
 
 Turns: TypeAlias = Generator[Aside, Any, None]
 """Work on the writing connection, turn by turn: the loop's thread sends in what each thing aside came to."""
-_Asked: TypeAlias = tuple[Callable[[], Any], asyncio.AbstractEventLoop | None]
-"""Something to be done beside the loop, and who goes on afterwards."""
+_Asked: TypeAlias = tuple[Callable[[], Any], asyncio.AbstractEventLoop | None, threading.Lock]
+"""Something to be done beside the loop, who goes on afterwards, and what is released when it begins."""
 
 
 @dataclass(slots=True, eq=False)
@@ -171,7 +173,7 @@ class SqliteStore:
             if self._loop is not None and not self._loop.is_closed():
                 raise StoreError(f"{self.path} is written to by another loop: one loop at a time")
             ended = threading.Event()
-            self._asides.put((ended.set, None))
+            self._ask_aside(ended.set, None, at_once=True)
             ended.wait()
             self._working = None
             self._waiting.clear()
@@ -194,13 +196,21 @@ class SqliteStore:
         if aside.work is None:
             loop.call_soon(self._advance)
         else:
-            self._asides.put((aside.work, loop))
+            self._ask_aside(aside.work, loop, at_once=aside.at_once)
+
+    def _ask_aside(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop | None, *, at_once: bool) -> None:
+        begun = threading.Lock()
+        begun.acquire()
+        self._asides.put((work, loop, begun))
+        if at_once:
+            begun.acquire(timeout=BEGINS)
 
     def _beside(self) -> None:
         """The thread: what is done beside the loop, one thing after the other."""
         while (asked := self._asides.get()) is not None:
-            work, loop = asked
+            work, loop, begun = asked
             answer, error = None, None
+            begun.release()
             try:
                 answer = work()
             except BaseException as raised:
@@ -260,7 +270,7 @@ class SqliteStore:
             if self._writer.total_changes == before:
                 self._writer.execute("ROLLBACK")  # nothing to keep
                 return
-            yield Aside(self._sync)
+            yield Aside(self._sync, at_once=self._writer.total_changes - before >= LARGE)
         except sqlite3.Error as error:
             self._undo(batch, error)
         self._commits += 1

@@ -58,9 +58,14 @@ class SqliteTx:
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """What a writing unit waits for: work done on the thread beside the loop, or (None) its next turn on the loop."""
+    """What a writing unit waits for: work done on the thread beside the loop, or (None) its next turn on the loop.
+
+    A loop that goes on keeps the interpreter: what is beside it begins when it has nothing else to do. With `at_once`
+    the loop stands still until it has begun (docs/decisions/0075).
+    """
 
     work: Callable[[], Any] | None
+    at_once: bool = True
 
     def __await__(self) -> Generator["Aside", Any, Any]:
         return (yield self)

@@ -40,15 +40,16 @@ def judged(row: Stored, conclusion: Conclusion, terms: Terms, now: datetime) -> 
     """What follows from a conclusion about a parcel whose row is this one."""
     view = explained(conclusion)
     encoded = _out.encode(view)
+    text = encoded.decode()
     turns = _turns(row, conclusion, terms, now)
-    if encoded.decode() == row["conclusion"]:
+    if text == row["conclusion"]:
         return Judged(row, conclusion, view, encoded, False, turns)
     parcel = conclusion.parcel
     ended = parcel.decided_at if parcel.status in ENDED else None
     columns = turns | {
         "to_leg": conclusion.leg,
         "to_status": conclusion.status,
-        "to_conclusion": encoded.decode(),
+        "to_conclusion": text,
         "to_moved": to_us(parcel.moved_at) if parcel.moved_at else None,
         "to_ended": to_us(ended) if ended else None,
     }

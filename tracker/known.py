@@ -15,8 +15,8 @@ _event_in, _told_in = msgspec.json.Decoder(Event), msgspec.json.Decoder(Told)
 _encode = msgspec.json.Encoder().encode
 _SOURCES = {str(source): source for source in Source}
 
-Said = tuple[list[Event], list[Told]]
-"""What one payload says of one number."""
+Said = tuple[list[tuple[Event, str]], list[Told]]
+"""What one payload says of one number: its events, each with its JSON, and what it tells besides."""
 
 
 class Stored(Protocol):
@@ -71,12 +71,10 @@ class Known:
             news |= self._hear(each, source, digest, received_us, before)
         return news
 
-    def _see(self, events: Iterable[Event], source: Source, digest: str, received_us: int) -> bool:
+    def _see(self, events: Iterable[tuple[Event, str]], source: Source, digest: str, received_us: int) -> bool:
         """What was told in the same words before is left. The loop of every event: it stands in one piece."""
         news, by, seen = False, str(source), self.seen
-        for event in events:
-            encoded = _encode(event)
-            text = encoded.decode()
+        for event, text in events:
             earlier = seen.get((by, text))
             if earlier is not None and earlier["received_us"] < received_us:
                 continue
@@ -86,7 +84,7 @@ class Known:
             row = {
                 "parcel_id": self.parcel_id,
                 "event_id": event.id,
-                "teller": f"{by}:{blake2b(encoded, digest_size=12).hexdigest()}",
+                "teller": teller(by, text),
                 "source": by,
                 "payload_digest": digest,
                 "received_us": received_us,
@@ -150,11 +148,15 @@ def teller(source: str, telling: str) -> str:
 
 def by_number(readings: Readings) -> dict[str, Said]:
     """What a payload says, number by number."""
-    said: dict[str, Said] = {number: ([], []) for number in readings.numbers}
-    for event in readings.events:
-        said[event.number][0].append(event)
+    said: dict[str, Said] = {}
     for told in readings.told:
+        if told.number not in said:
+            said[told.number] = [], []
         said[told.number][1].append(told)
+    for event in readings.events:
+        if event.number not in said:
+            said[event.number] = [], []
+        said[event.number][0].append((event, _encode(event).decode()))
     return said
 
 

@@ -80,6 +80,8 @@ TOGETHER = 128
 """So many payloads are taken to be read, so many parcels reviewed: they share commits."""
 AT_ONCE = 24
 """So many parcels are entered with the same statements; the loop waits while they are judged."""
+READ_AT_ONCE = 4
+"""So many payloads are read while the loop waits: few, so that most are read while a commit is made beside it."""
 MOST_TRIES = 3
 """A payload that killed its reader so often is set aside, kept and told to ops."""
 
@@ -103,18 +105,12 @@ class Taken(Struct, frozen=True):
 
 
 class Understood(Struct, frozen=True):
-    """A payload and what it says, or why it cannot be read."""
+    """A payload and what it says, number by number, and its events that nobody knows; or why it cannot be read."""
 
     taken: Taken
-    found: Readings | Exception
-
-
-class Entry(Struct, frozen=True):
-    """What a payload says, number by number, and its events that nobody knows."""
-
-    taken: Taken
-    said: Mapping[str, Said]
-    unknown: Sequence[Event]
+    said: Mapping[str, Said] = {}
+    unknown: Sequence[Event] = ()
+    error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +163,10 @@ class Ledger:
         try:
             if taken.tries > MOST_TRIES:
                 raise Unreadable(f"reading it was interrupted {MOST_TRIES} times")
-            return Understood(taken, self.readings[payload.carrier].read(payload))
+            found = self.readings[payload.carrier].read(payload)
+            return Understood(taken, by_number(found), [event for event in found.events if not event.known])
         except Exception as error:  # whatever a reading does, the bytes stay and ops hear of it
-            return Understood(taken, error)
+            return Understood(taken, error=error)
 
     async def _enter_taken(self, understood: Sequence[Understood], now: datetime) -> tuple[str, ...]:
         """Enter what payloads that are ours say, or set them aside; the registered numbers that changed.
@@ -177,9 +174,9 @@ class Ledger:
         All in one transaction; where one of them fails, each in its own, so that it costs no other.
         """
         for each in understood:
-            if isinstance(each.found, Exception):
-                await self._set_aside(each.taken.id, each.taken.payload, each.found, now)
-        readable = [each for each in understood if not isinstance(each.found, Exception)]
+            if each.error is not None:
+                await self._set_aside(each.taken.id, each.taken.payload, each.error, now)
+        readable = [each for each in understood if each.error is None]
         if not readable:
             return ()
         try:
@@ -241,7 +238,7 @@ class Ledger:
         understood = []
         for at, each in enumerate(taken, 1):
             understood.append(self._understood(each))
-            if at % AT_ONCE == 0:
+            if at % READ_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return understood
 
@@ -329,7 +326,7 @@ class Ledger:
             changed += await self._enter_together(tx, together, now)
         return tuple(changed)
 
-    async def _enter_together(self, tx: Tx, entries: Sequence[Entry], now: datetime) -> list[str]:
+    async def _enter_together(self, tx: Tx, entries: Sequence[Understood], now: datetime) -> list[str]:
         """Enter what payloads say of which no two speak of the same parcel: statement by statement, for all at once."""
         spoken = {
             (entry.taken.payload.carrier, number): (entry, entry.said[number])
@@ -460,19 +457,16 @@ async def _none() -> list[Taken]:
     return []
 
 
-def _apart(understood: Sequence[Understood]) -> Iterator[list[Entry]]:
+def _apart(readable: Sequence[Understood]) -> Iterator[list[Understood]]:
     """Payloads in their order, so many together that no parcel is spoken of twice and the loop need not wait long."""
-    together: list[Entry] = []
+    together: list[Understood] = []
     spoken: set[tuple[str, str]] = set()
-    for each in understood:
-        if isinstance(each.found, Exception):
-            continue
-        said = by_number(each.found)
-        named = {(each.taken.payload.carrier, number) for number in said}
+    for each in readable:
+        named = {(each.taken.payload.carrier, number) for number in each.said}
         if together and (len(spoken) + len(named) > AT_ONCE or not spoken.isdisjoint(named)):
             yield together
             together, spoken = [], set()
-        together.append(Entry(each.taken, said, [event for event in each.found.events if not event.known]))
+        together.append(each)
         spoken |= named
     if together:
         yield together
