@@ -1,6 +1,6 @@
 """The outbox: everything we tell, each thing said once. Webhooks and alerts read it later, each at its own pace."""
 
-import secrets
+import os
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -193,4 +193,4 @@ async def waiting(tx: Tx) -> int:
 
 def _notice_id() -> str:
     """By the millisecond at which it was made, so that their index grows at its end; 56 bits of chance after that."""
-    return f"msg_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(7)}"
+    return f"msg_{time.time_ns() // 1_000_000:012x}{os.urandom(7).hex()}"

@@ -76,7 +76,7 @@ GRACE_US = 3_600_000_000
 """So long after a carrier spoke of an unregistered number it is looked at: one hour."""
 READ_LEASE_US = 20_000_000
 """So long a payload is its reader's (real time); then the reader is taken to be dead."""
-TOGETHER = 128
+TOGETHER = 256
 """So many payloads are taken to be read, so many parcels reviewed: they share commits."""
 AT_ONCE = 24
 """So many parcels are entered with the same statements; the loop waits while they are judged."""
