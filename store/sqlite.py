@@ -256,7 +256,7 @@ class SqliteStore:
             waiting.resolve()
 
     def _commit(self, batch: Sequence[_Waiting]) -> Turns:
-        """Run the units, each in its savepoint, and commit; fill in how each ended. Raises _Lost when all is undone."""
+        """Run the units and commit; fill in how each ended. Raises _Lost when all is undone."""
         before = self._writer.total_changes
         try:
             self._writer.execute("BEGIN IMMEDIATE")
@@ -267,10 +267,11 @@ class SqliteStore:
         for place, waiting in enumerate(batch):
             yield from self._run(waiting, is_first=place == 0)
         try:
-            if self._writer.total_changes == before:
+            changes = self._writer.total_changes - before
+            if not changes:
                 self._writer.execute("ROLLBACK")  # nothing to keep
                 return
-            yield Aside(self._sync, at_once=self._writer.total_changes - before >= LARGE)
+            yield Aside(self._sync, at_once=changes >= LARGE)
         except sqlite3.Error as error:
             self._undo(batch, error)
         self._commits += 1

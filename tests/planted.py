@@ -315,7 +315,7 @@ PLANTED = (
         written(
             "store.sqlite",
             "SqliteStore._commit",
-            ("yield Aside(self._sync)", "[each.resolve() for each in batch] and (yield Aside(self._sync))"),
+            ("yield Aside(self._sync", "[each.resolve() for each in batch]; yield Aside(self._sync"),
         ),
     ),
     Bug(

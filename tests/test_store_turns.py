@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -103,6 +104,28 @@ async def test_a_unit_can_go_on_after_a_statement_that_failed_beside_the_loop(
 
     assert await sqlite_store.write(unit) == "done"
     assert await sqlite_store.read(count) == 2
+
+
+@pytest.mark.parametrize(("rows", "at_once"), [(sqlite.LARGE, True), (1, False)])
+async def test_a_large_commit_has_begun_before_the_loop_goes_on(
+    rows: int, at_once: bool, sqlite_store: sqlite.SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the loop does next is done meanwhile; a small commit is left to begin when the loop has a moment."""
+    monkeypatch.setattr(sqlite, "BEGINS", 10.0)
+    ask, seen = sqlite_store._ask_aside, list[tuple[bool, bool]]()
+
+    def asked(work: Callable[[], Any], loop: asyncio.AbstractEventLoop | None, *, at_once: bool) -> None:
+        begun = threading.Event()
+        ask(lambda: (begun.set(), work()), loop, at_once=at_once)
+        seen.append((at_once, at_once and begun.is_set()))
+
+    monkeypatch.setattr(sqlite_store, "_ask_aside", asked)
+
+    async def unit(tx: Tx) -> None:
+        await tx.many(PUT, [{"name": str(n), "value": "1"} for n in range(rows)])
+
+    await sqlite_store.write(unit)
+    assert seen == [(at_once, at_once)] and await sqlite_store.read(count) == rows
 
 
 async def test_what_changes_nothing_is_no_commit(sqlite_store: sqlite.SqliteStore) -> None:
