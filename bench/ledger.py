@@ -64,7 +64,7 @@ CHANGED = {
 """Tables whose rows are changed, and in what."""
 PRAGMAS = (
     "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=0", "PRAGMA secure_delete=ON",
-    "PRAGMA foreign_keys=ON",
+    "PRAGMA temp_store=MEMORY", "PRAGMA foreign_keys=ON",
 )  # fmt: skip
 
 
