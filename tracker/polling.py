@@ -48,7 +48,7 @@ LEASE_SECONDS = 25.0  # renewed while we are at it, so that a dead worker's parc
 RENEW_SECONDS = 8.0
 AT_ONCE = 144  # open calls to one carrier: the door holds at 160, and a purchase must not wait for polls
 WAVES = 4  # so many times that many parcels are claimed together
-TAKEN_TOGETHER = 128  # so many parcels' answers at most are taken in as one
+TAKEN_TOGETHER = 256  # so many parcels' answers at most are taken in as one
 LONGEST_SWEEP_US = 10_000_000
 
 Heard = tuple[Row, int, datetime]
