@@ -31,6 +31,7 @@ from carriers.contract import Payload, Source
 from cli.settling import settle_down
 from fleet.clocks import to_us
 from merchants.terms import shipped
+from store import sqlite
 from store.engine import POSTGRES, SQLITE, Store, Tx, open_store, sqlite_path
 from store.migrate import migrate
 from store.parcels import register_parcel
@@ -62,10 +63,6 @@ CHANGED = {
     "payloads": ("read_us", "error", "tries", "lease_us"),
 }  # fmt: skip
 """Tables whose rows are changed, and in what."""
-PRAGMAS = (
-    "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=0", "PRAGMA secure_delete=ON",
-    "PRAGMA temp_store=MEMORY", "PRAGMA foreign_keys=ON",
-)  # fmt: skip
 
 
 def number_of(index: int) -> str:
@@ -160,7 +157,7 @@ async def _raw(url: str) -> AsyncIterator[Raw]:
         await server.close()
         return
     file = sqlite3.connect(sqlite_path(url), isolation_level=None)
-    for pragma in PRAGMAS:
+    for pragma in sqlite.WRITER:
         file.execute(pragma)
 
     async def all_here(sql: str) -> Sequence[Any]:

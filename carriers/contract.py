@@ -160,7 +160,8 @@ class Place(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The exact bytes a carrier posted or answered. One noun for push, poll and replay.
+    """The exact bytes a carrier posted or answered (about many parcels: those about one). One noun for push, poll and
+    replay.
 
     `asked` are the numbers a poll asked for (an answer may not repeat them); `status` is the HTTP status of an answer.
     """
@@ -647,7 +648,8 @@ class Carrier(Protocol):
 
     # asks
     async def track(self, numbers: Sequence[str]) -> list[Payload]:
-        """Where these parcels are: raw answers, at most `abilities.batch` numbers in one call.
+        """Where these parcels are: raw answers, each about one parcel where the carrier's answer can be cut, at most
+        `abilities.batch` numbers in one call.
 
         Raises Refused, Busy, Away. A number the carrier does not know is an answer, not an error.
         """

@@ -33,7 +33,7 @@ WAL_LIMIT = 16 * 1024 * 1024  # checkpoint when the log has grown past this
 BEGINS = 0.001  # seconds that the loop stands still at most for what is done beside it at once
 LARGE = 500  # rows: such a commit begins at once; a small one when the loop has a moment, and more units share the next
 
-_WRITER = (
+WRITER = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # acknowledged means durable, also after a power cut
     "PRAGMA wal_autocheckpoint=0",  # inside a commit it costs p99 8-13 ms (facts/stack.md); we do it between batches
@@ -44,6 +44,7 @@ _WRITER = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA busy_timeout=5000",
 )
+"""How the connection that writes is set up."""
 _READER = ("PRAGMA query_only=ON", "PRAGMA busy_timeout=5000")
 
 
@@ -101,7 +102,7 @@ class SqliteStore:
         if writes:
             self._lock = take_lock(path)
             try:
-                self._writer = _connect(path, _WRITER)
+                self._writer = _connect(path, WRITER)
             except BaseException:
                 os.close(self._lock)
                 raise
@@ -173,7 +174,7 @@ class SqliteStore:
             if self._loop is not None and not self._loop.is_closed():
                 raise StoreError(f"{self.path} is written to by another loop: one loop at a time")
             ended = threading.Event()
-            self._ask_aside(ended.set, None, at_once=True)
+            self._ask_aside(ended.set, None, at_once=False)
             ended.wait()
             self._working = None
             self._waiting.clear()

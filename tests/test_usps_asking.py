@@ -295,6 +295,7 @@ async def test_a_waiting_parcels_return_date_is_asked_where_it_is_wished(curious
     older = wire.get(f"{OLDER}/{both[0]}").mock(return_value=httpx.Response(200, json=said))
     waiting, delivered, more = await curious.track(both)
     assert [waiting.asked, delivered.asked] == [(number,) for number in both]
+    assert [json.dumps(json.loads(each)).encode() for each in (WAITING, DELIVERED)] == [waiting.body, delivered.body]
     assert older.calls[0].request.url.params["expand"] == "DETAIL"
     assert more.asked == (both[0],) and str(curious.read(more).told[0].return_by) == "2026-03-20"
 

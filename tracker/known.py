@@ -1,5 +1,6 @@
 """What is known of a parcel while payloads about it are entered: what was told before, what of it is new. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -148,14 +149,10 @@ def teller(source: str, telling: str) -> str:
 
 def by_number(readings: Readings) -> dict[str, Said]:
     """What a payload says, number by number."""
-    said: dict[str, Said] = {}
+    said: dict[str, Said] = defaultdict(lambda: ([], []))
     for told in readings.told:
-        if told.number not in said:
-            said[told.number] = [], []
         said[told.number][1].append(told)
     for event in readings.events:
-        if event.number not in said:
-            said[event.number] = [], []
         said[event.number][0].append((event, _encode(event).decode()))
     return said
 
