@@ -18,6 +18,7 @@ from aiohttp import web
 from apscheduler.executors.asyncio import AsyncIOExecutor
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from api.app import build, build_watch
 from api.app import runner as doors
@@ -43,6 +44,7 @@ from webhooks.letterbox import Letterbox
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 20.0
+STREET_SECONDS = 30.0
 WAKE_EVERY = 0.05
 SILENT_SECONDS = 60.0
 """A sweep that did not end for so long after it was due makes `/readyz` say so."""
@@ -175,6 +177,8 @@ async def serve(settings: Settings, role: str) -> None:
         street = settings.street_url if rehearses else ""
         if rehearses and not street:
             raise Misconfigured("no carrier: set UPS_* or USPS_* credentials, or HOMEWARD_STREET_URL for a rehearsal")
+        if street and role != "work":
+            await _point_street(street, settings)
         parts = await stack.enter_async_context(open_parts(settings, environment_of(settings), role))
         if settings.database.startswith(SQLITE):  # we alone write: whoever was at work died with us
             for free in (forget_running, free_payloads, free_parcels):
@@ -185,8 +189,6 @@ async def serve(settings: Settings, role: str) -> None:
         if role == "serve":
             server = await listen(socket_of(settings), parts)
             stack.callback(server.close)
-        if street and role != "work":
-            await _point_street(street, settings)
         await _welcome(parts, role, street)
         await asyncio.to_thread(_open_calendars, parts.shelf)
         if loop:
@@ -271,10 +273,25 @@ async def _open_street(stack: AsyncExitStack, settings: Settings) -> str:
 
 
 async def _point_street(street: str, settings: Settings) -> None:
-    """Tell the street where UPS's portal would be told to push. (USPS is told by its subscription.)"""
+    """Tell the street where UPS's portal would be told to push. (USPS is told by its subscription.)
+
+    A street that was started together with us may need longer than we do. Raises Misconfigured when none answers.
+    """
     told = {"ups_webhook_url": f"{settings.url}/webhooks/ups", "ups_webhook_credential": PUSH_SECRET}
-    async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
-        (await http.post("/street/settings", json=told)).raise_for_status()
+    again = AsyncRetrying(
+        retry=retry_if_exception_type(httpx.ConnectError),
+        wait=wait_fixed(0.1),
+        stop=stop_after_delay(STREET_SECONDS),
+        reraise=True,
+    )
+    try:
+        async with httpx.AsyncClient(base_url=street, trust_env=False) as http:
+            (await again(http.post, "/street/settings", json=told)).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise Misconfigured(
+            f"no simulated street at HOMEWARD_STREET_URL={street} ({error}): start one with homeward sandbox, "
+            "or leave the setting away and homeward serve starts its own"
+        ) from None
 
 
 async def _welcome(parts: Parts, role: str, street: str) -> None:

@@ -15,7 +15,12 @@ from typing import Any
 import httpx
 import pytest
 
+from cli import serving
 from cli.demo import free_port
+from cli.settings import Misconfigured, Settings
+from street.app import open_street
+from street.clock import StoryClock
+from street.town import Town
 
 ROOT = Path(__file__).parent.parent
 CLEAN = {k: v for k, v in os.environ.items() if not k.startswith(("UPS_", "USPS_", "HOMEWARD_", "DATABASE_"))}
@@ -30,6 +35,9 @@ def homeward(*arguments: str, log: Path, **env: str) -> Iterator[subprocess.Pope
         )
     try:
         yield process
+    except BaseException:
+        print(f"{' '.join(arguments)}: code {process.poll()}, its log ends\n{log.read_text()[-3000:]}")
+        raise
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -128,6 +136,25 @@ def _two_halves(url: str, folder: Path) -> None:
                 return (parcel["leg"], parcel["status"]) == ("back", "delivered")
 
             until(home, 90)
+
+
+async def test_a_street_that_opens_after_us_is_waited_for(tmp_path: Path) -> None:
+    """Both are started together, and on a busy machine the street is the slower one."""
+    port = free_port()
+    settings = Settings(data=tmp_path)
+    pointing = asyncio.create_task(serving._point_street(f"http://127.0.0.1:{port}", settings))
+    await asyncio.sleep(0.5)
+    assert not pointing.done()
+    town = Town(StoryClock.parse(settings.clock))
+    async with open_street(town, port):
+        await pointing
+    assert town.settings.ups_webhook_url == f"{settings.url}/webhooks/ups"
+
+
+async def test_no_street_at_all_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "STREET_SECONDS", 0.2)
+    with pytest.raises(Misconfigured, match=r"HOMEWARD_STREET_URL=.*start one with homeward sandbox"):
+        await serving._point_street(f"http://127.0.0.1:{free_port()}", Settings(data=tmp_path))
 
 
 def test_a_half_alone_on_sqlite_says_what_to_do(tmp_path: Path) -> None:
