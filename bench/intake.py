@@ -29,6 +29,7 @@ from cli.logs import configure
 from cli.serving import house_of
 from cli.settling import settle_down
 from cli.wiring import PUSH_SECRET, open_parts
+from store.sqlite import WRITER
 
 SENDERS = 32
 _serial = itertools.count(1)  # no two pushes are the same
@@ -135,8 +136,8 @@ def serve_inserts(pipe: Connection, path: Path) -> None:
 
 def _commit_for_ever(path: Path, waiting: "queue.SimpleQueue[tuple[bytes, asyncio.Future[None]]]", loop: Any) -> None:
     database = sqlite3.connect(path, isolation_level=None)
-    for line in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL",
-                 "CREATE TABLE pushes (id INTEGER PRIMARY KEY, digest TEXT UNIQUE, body BLOB)"):  # fmt: skip
+    table = "CREATE TABLE pushes (id INTEGER PRIMARY KEY, digest TEXT UNIQUE, body BLOB)"
+    for line in (*WRITER, "PRAGMA wal_autocheckpoint=1000", table):  # the log is emptied by SQLite itself
         database.execute(line).fetchall()
     while True:
         batch = list(_everything(waiting))

@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import count
 from typing import Any
@@ -90,7 +90,7 @@ async def say(tx: Tx, *, subject: str, name: str, type: str, at: datetime, data:
     assert numbered is not None
     said = await tx.run(
         _SAY,
-        notice_id=_notice_id(),
+        notice_id=next(_notice_ids(1)),
         subject=subject,
         name=name,
         type=type,
@@ -132,17 +132,18 @@ async def say_all(tx: Tx, sayings: Sequence[Saying], at: datetime) -> None:
     await tx.many(_NEXT_MANY, [{"subject": subject, "count": counts[subject]} for subject in sorted(counts)])
     last = {row["subject"]: row["value"] for row in await tx.all(_NUMBERED, subjects=subjects)}
     numbers = {subject: count(last[subject] - counts[subject] + 1) for subject in counts}
+    at_us = to_us(at)
     rows = [
         {
-            "notice_id": _notice_id(),
+            "notice_id": id,
             "subject": each.subject,
             "name": each.name,
             "type": each.type,
             "sequence": next(numbers[each.subject]),
-            "at_us": to_us(at),
+            "at_us": at_us,
             "data": each.data.decode(),
         }
-        for each in fresh.values()
+        for id, each in zip(_notice_ids(len(fresh)), fresh.values(), strict=True)
     ]
     await tx.many(_SAY_NEW, rows)
     for subject in counts:
@@ -191,6 +192,7 @@ async def waiting(tx: Tx) -> int:
     return int(row["rows"]) if row else 0
 
 
-def _notice_id() -> str:
-    """By the millisecond at which it was made, so that their index grows at its end; 56 bits of chance after that."""
-    return f"msg_{time.time_ns() // 1_000_000:012x}{os.urandom(7).hex()}"
+def _notice_ids(count: int) -> Iterator[str]:
+    """By the millisecond at which they are made, so that their index grows at its end; 56 bits of chance after that."""
+    made, chance = f"msg_{time.time_ns() // 1_000_000:012x}", os.urandom(7 * count).hex()
+    return (made + chance[14 * at : 14 * (at + 1)] for at in range(count))

@@ -78,6 +78,7 @@ _MARK = statement(
     .where(payloads.c.id == bindparam("of"), payloads.c.read_us.is_(None))
     .values(read_us=bindparam("at"), error=bindparam("why"))
 )
+_MARK_ALL = statement(update(payloads).where(one_of(payloads.c.id, "ids")).values(read_us=bindparam("at"), error=""))
 _TAKE = statement(
     update(payloads)
     .where(
@@ -297,10 +298,9 @@ async def take_fresh(tx: Tx, limit: int, *, real_now_us: int, until_us: int) -> 
 
 async def mark_all_read(tx: Tx, ids: Iterable[int], at_us: int) -> set[int]:
     """Those of these that nobody had read: this call was the one that did."""
-    rows = await tx.all(_STILL_UNREAD, ids=_json(list(ids)))
-    mine = {int(row["id"]) for row in rows}
-    await tx.many(_MARK, [{"of": id, "at": at_us, "why": ""} for id in sorted(mine)])
-    return mine
+    mine = [int(row["id"]) for row in await tx.all(_STILL_UNREAD, ids=_json(list(ids)))]
+    await tx.run(_MARK_ALL, ids=_json(mine), at=at_us)
+    return set(mine)
 
 
 async def mark_read(tx: Tx, id: int, at_us: int, error: str = "") -> bool:

@@ -41,6 +41,8 @@ WRITER = (
     "PRAGMA secure_delete=ON",
     # what a unit's savepoint would undo: in a file, which is the default, an insert took three times as long
     "PRAGMA temp_store=MEMORY",
+    # 32 MB of pages: of 2, the default, a large commit spilled some into the log before its end, and read them again
+    "PRAGMA cache_size=-32768",
     "PRAGMA foreign_keys=ON",
     "PRAGMA busy_timeout=5000",
 )
