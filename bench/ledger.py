@@ -57,12 +57,11 @@ CITIES = ("AMSTERDAM", "UTRECHT", "EINDHOVEN", "ALMERE")
 WRITTEN = ("mentions", "sightings", "told", "outbox")
 """Tables that get rows of their own."""
 CHANGED = {
-    "parcels": (
-        "leg", "status", "conclusion", "version", "moved_us", "ended_us", "review_us", "next_poll_us", "stale_us"
-    ),
-    "payloads": ("read_us", "error", "tries", "lease_us"),
-}  # fmt: skip
-"""Tables whose rows are changed, and in what."""
+    "parcels": ("leg", "status", "version", "moved_us", "ended_us", "review_us", "next_poll_us", "stale_us", "id"),
+    "conclusions": ("conclusion", "parcel_id"),
+    "payloads": ("read_us", "error", "tries", "lease_us", "id"),
+}
+"""Tables whose rows are changed, and in what; last the column that names the row."""
 
 
 def number_of(index: int) -> str:
@@ -193,7 +192,7 @@ async def _rows(raw: Raw) -> dict[str, Sequence[Any]]:
     """What the ledger wrote, table by table, and how it left each parcel and each payload."""
     said = {table: await raw.all(f"SELECT * FROM {table} ORDER BY 1") for table in WRITTEN}  # noqa: S608
     for table, columns in CHANGED.items():
-        said[table] = await raw.all(f"SELECT {', '.join(columns)}, id FROM {table} ORDER BY id")  # noqa: S608
+        said[table] = await raw.all(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {columns[-1]}")  # noqa: S608
     return said
 
 
@@ -206,8 +205,8 @@ async def _floor(raw: Raw, said: dict[str, Sequence[Any]]) -> tuple[float, float
         if rows
     }
     saves = {
-        table: f"UPDATE {table} SET {', '.join(f'{column}=?' for column in columns)} WHERE id=?"  # noqa: S608
-        for table, columns in CHANGED.items()
+        table: f"UPDATE {table} SET {', '.join(f'{column}=?' for column in columns)} WHERE {key}=?"  # noqa: S608
+        for table, (*columns, key) in CHANGED.items()
     }
     bodies = await raw.all("SELECT body FROM payloads ORDER BY id")
     began, cpu = time.perf_counter(), time.process_time()

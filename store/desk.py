@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, bindparam, exists, func, literal_column, or_, select
 
-from store.schema import outbox, parcel_links, parcels, payloads, returns
+from store.schema import concluded, outbox, parcel_links, parcels, payloads, returns
 from store.statement import statement
 from store.unit import Row, Tx
 
 _AT_RISK = statement(
-    select(parcels)
+    select(parcels, concluded)
     .where(
         parcels.c.ended_us.is_(None),
         parcels.c.id < bindparam("before"),
@@ -27,7 +27,7 @@ _AT_RISK = statement(
 # in these words, because a partial index is only used where its own condition is asked for
 _HOME: ColumnElement[bool] = literal_column("(parcels.leg = 'back' OR parcels.status = 'undeliverable')")
 _CASES = statement(
-    select(parcels)
+    select(parcels, concluded)
     .where(
         parcels.c.purpose != "return",
         ~exists().where(parcel_links.c.further_id == parcels.c.id),  # another parcel's way home: that one is the case

@@ -148,17 +148,15 @@ async def forget_payloads(tx: Tx, carrier: str, number: str) -> int:
 
 def _texts(table: Table, column: str, key: str) -> tuple[str, Statement, Statement]:
     """A JSON column of one parcel's rows: its name, what reads it, what writes one of them."""
-    of = table.c.id if table is parcels else table.c[key]
     return (
         column,
-        statement(select(table.c.id, table.c[column]).where(of == bindparam("of"))),
+        statement(select(table.c.id, table.c[column]).where(table.c[key] == bindparam("of"))),
         statement(update(table).where(table.c.id == bindparam("row")).values({column: bindparam("text")})),
     )
 
 
 _PLACES = (
     _texts(parcels, "shipment", "id"),
-    _texts(parcels, "conclusion", "id"),
     _texts(sightings, "event", "parcel_id"),
     _texts(told, "told", "parcel_id"),
 )

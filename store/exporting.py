@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Select, bindparam, select
 
-from store.schema import cases, labels, money, orders, outbox, parcels, returns
+from store.schema import cases, concluded, labels, money, orders, outbox, parcels, returns
 from store.statement import Statement, statement
 from store.unit import Row, Tx
 
@@ -24,7 +24,7 @@ _KINDS: Mapping[str, Statement] = {
     "parcels": _paged(
         select(
             parcels.c.id, parcels.c.merchant, parcels.c.carrier, parcels.c.number, parcels.c.purpose, parcels.c.leg,
-            parcels.c.status, parcels.c.created_us, parcels.c.moved_us, parcels.c.ended_us, parcels.c.conclusion,
+            parcels.c.status, parcels.c.created_us, parcels.c.moved_us, parcels.c.ended_us, concluded,
         )
     ),
     "returns": _paged(

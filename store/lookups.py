@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import bindparam, literal_column, select
 
-from store.schema import dispatches, order_parcels, orders, parcels, return_orders, returns
+from store.schema import concluded, dispatches, order_parcels, orders, parcels, return_orders, returns
 from store.statement import statement
 from store.unit import Row, Tx
 
@@ -17,12 +17,12 @@ _ORDERS_OF_RETURN = statement(
     .order_by(orders.c.id)
 )
 ORDER_PARCELS = statement(
-    select(parcels)
+    select(parcels, concluded)
     .join(order_parcels, order_parcels.c.parcel_id == parcels.c.id)
     .where(order_parcels.c.order_id == bindparam("order_id"))
     .order_by(parcels.c.id)
 )
-_PARCEL = statement(select(parcels).where(parcels.c.id == bindparam("id")))
+_PARCEL = statement(select(parcels, concluded).where(parcels.c.id == bindparam("id")))
 
 
 # From one row that is always there: a number that nobody has gives a row too, all NULL, and takes as long as one that
@@ -39,7 +39,7 @@ _RETURN_OR_NOBODY = statement(
 )
 
 _LEFT_FOR = statement(
-    select(parcels)
+    select(parcels, concluded)
     .join(dispatches, dispatches.c.parcel_id == parcels.c.id)
     .where(dispatches.c.return_id == bindparam("return_id"))
     .order_by(dispatches.c.id)

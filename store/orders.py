@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select, update
 
-from store.schema import order_parcels, orders, parcels
+from store.schema import concluded, order_parcels, orders, parcels
 from store.statement import statement
 from store.unit import Row, Tx
 
@@ -57,7 +57,7 @@ _LOAD = statement(
 _PARCELS = statement(
     select(
         parcels.c.id, parcels.c.carrier, parcels.c.number, parcels.c.purpose, parcels.c.leg, parcels.c.status,
-        parcels.c.conclusion, parcels.c.created_us, parcels.c.checked_us, parcels.c.next_poll_us,
+        concluded, parcels.c.created_us, parcels.c.checked_us, parcels.c.next_poll_us,
         parcels.c.stale_us,
         order_parcels.c["items"],
     )

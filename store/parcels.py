@@ -1,4 +1,4 @@
-"""Parcels, what was sighted and told of them, the cached conclusion, and when to look again."""
+"""Parcels, what was sighted and told of them, the last conclusion, and when to look again."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,18 @@ from sqlalchemy import (
     update,
 )
 
-from store.schema import order_parcels, orders, parcel_links, parcels, returns, sightings, subscriptions, told
+from store.schema import (
+    concluded,
+    conclusions,
+    order_parcels,
+    orders,
+    parcel_links,
+    parcels,
+    returns,
+    sightings,
+    subscriptions,
+    told,
+)
 from store.statement import one_of, statement
 from store.unit import Row, Tx
 
@@ -51,7 +62,7 @@ _WANT = statement(
     )
 )
 _BY_NUMBER = statement(
-    select(parcels).where(parcels.c.carrier == bindparam("carrier"), parcels.c.number == bindparam("number"))
+    select(parcels, concluded).where(parcels.c.carrier == bindparam("carrier"), parcels.c.number == bindparam("number"))
 )
 _LOCK_BY_NUMBER = statement(
     select(parcels)
@@ -65,7 +76,7 @@ _LOCK_MANY = statement(
     .with_for_update()
 )
 _LOCK = statement(select(parcels).where(parcels.c.id == bindparam("id")).with_for_update())
-_BY_ID = statement(select(parcels).where(parcels.c.id == bindparam("id")))
+_BY_ID = statement(select(parcels, concluded).where(parcels.c.id == bindparam("id")))
 _SIGHT = statement(
     lambda insert: (
         ins := insert(sightings).values(
@@ -133,7 +144,6 @@ _SAVE = statement(
     .values(
         leg=bindparam("to_leg"),
         status=bindparam("to_status"),
-        conclusion=bindparam("to_conclusion"),
         version=parcels.c.version + 1,
         moved_us=bindparam("to_moved"),
         ended_us=bindparam("to_ended"),
@@ -141,6 +151,12 @@ _SAVE = statement(
         next_poll_us=bindparam("to_next_poll"),
         stale_us=bindparam("to_stale"),
     )
+)
+_CONCLUSIONS = statement(select(conclusions).where(one_of(conclusions.c.parcel_id, "ids")))
+_CONCLUDE = statement(
+    lambda insert: (
+        ins := insert(conclusions).values(parcel_id=bindparam("of"), conclusion=bindparam("conclusion"))
+    ).on_conflict_do_update(index_elements=["parcel_id"], set_={"conclusion": ins.excluded.conclusion})
 )
 _RESCHEDULE = statement(
     update(parcels)
@@ -230,7 +246,7 @@ _RETURN_NUMBERS_OF_ALL = statement(
     select(returns.c.parcel_id, returns.c.number).where(one_of(returns.c.parcel_id, "ids"))
 )
 _LIST = statement(
-    select(parcels)
+    select(parcels, concluded)
     .where(
         parcels.c.id > bindparam("after"),
         or_(bindparam("merchant") == "", parcels.c.merchant == bindparam("merchant")),
@@ -342,11 +358,22 @@ async def told_of_all(tx: Tx, parcel_ids: Sequence[int]) -> Sequence[Row]:
     return await tx.all(_TOLD_OF_ALL, ids=_json(parcel_ids))
 
 
-async def save_conclusions(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
-    """What was concluded of many parcels: `of` (the parcel), `to_leg`, `to_status`, `to_conclusion`, and the instants
-    `to_moved`, `to_ended`, `to_review`, `to_next_poll`, `to_stale`.
+async def conclusions_of(tx: Tx, parcel_ids: Sequence[int]) -> dict[int, str]:
+    """What was concluded of these parcels last, as JSON; "{}" where nothing was.
+
+    For whoever holds their rows. It is not read by the statement that waits for them: on PostgreSQL that one would see
+    the row as somebody else left it, and the conclusion as it was before.
+    """
+    found = {row["parcel_id"]: row["conclusion"] for row in await tx.all(_CONCLUSIONS, ids=_json(parcel_ids))}
+    return {id: found.get(id, "{}") for id in parcel_ids}
+
+
+async def save_conclusions(tx: Tx, rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> None:
+    """What was concluded of many parcels, each as JSON (`texts`), and what follows for its row: `of` (the parcel),
+    `to_leg`, `to_status`, and the instants `to_moved`, `to_ended`, `to_review`, `to_next_poll`, `to_stale`.
     """
     await tx.many(_SAVE, rows)
+    await tx.many(_CONCLUDE, [{"of": row["of"], "conclusion": text} for row, text in zip(rows, texts, strict=True)])
     for row in rows:
         tx.touch(f"parcel:{row['of']}")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, and_, bindparam, case, cast, func, literal_column, select, update
 
-from store.schema import orders, outbox, parcels, return_orders, returns
+from store.schema import concluded, orders, outbox, parcels, return_orders, returns
 from store.statement import statement
 from store.unit import Row, Tx
 
@@ -88,7 +88,7 @@ _NOTICES = statement(
     )
     .order_by(outbox.c.sequence)
 )
-_PARCEL = statement(select(parcels).where(parcels.c.id == bindparam("id")))
+_PARCEL = statement(select(parcels, concluded).where(parcels.c.id == bindparam("id")))
 
 
 async def add_return(tx: Tx, values: dict[str, Any]) -> bool:

@@ -15,6 +15,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
+    literal_column,
+    select,
     text,
 )
 
@@ -92,10 +95,9 @@ parcels = Table(
     _text("purpose"),  # order | return | resend | exchange
     _text("shipment", "{}"),  # JSON: what we ourselves know (origin, destination, service, items)
     _us("created_us"),
-    # the cache of the last conclusion, so that lookups read one row
+    # of the last conclusion what is searched for
     _text("leg", "out"),
     _text("status", "unknown"),
-    _text("conclusion", "{}"),  # JSON, as `homeward explain` prints it
     _number("version"),  # counts conclusions that changed anything
     _number("sequence"),  # counts notices about this parcel
     _us("moved_us", nullable=True),  # newest event
@@ -127,6 +129,18 @@ Index(
     sqlite_where=text("leg = 'back' OR status = 'undeliverable'"),
     postgresql_where=text("leg = 'back' OR status = 'undeliverable'"),
 )
+
+conclusions = Table(  # apart from `parcels`, whose rows every poll writes twice (docs/decisions/0076)
+    "conclusions",
+    metadata,
+    Column("parcel_id", _Id, ForeignKey("parcels.id", ondelete="CASCADE"), primary_key=True),
+    _text("conclusion"),  # JSON, as `homeward explain` prints it
+)
+concluded = func.coalesce(
+    select(conclusions.c.conclusion).where(conclusions.c.parcel_id == parcels.c.id).scalar_subquery(),
+    literal_column("'{}'"),
+).label("conclusion")
+"""The last conclusion, beside a parcel's row; "{}" before the first."""
 
 sightings = Table(
     "sightings",

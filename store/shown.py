@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sqlalchemy import bindparam, func, literal_column, select
 
-from store.schema import homecomings, order_parcels, orders, parcels, returns
+from store.schema import concluded, homecomings, order_parcels, orders, parcels, returns
 from store.statement import statement
 from store.unit import Row, Source
 
@@ -19,6 +19,7 @@ _HOME = select(homecomings.c.parcel_id).where(homecomings.c.parcel_id == parcels
 SHOWN = statement(
     select(
         parcels,
+        concluded,
         _ORDERS.label("order_numbers"),
         _RETURN.label("return_number"),
         _HOME.label("home_id"),

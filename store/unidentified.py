@@ -5,7 +5,17 @@ from typing import Any
 
 from sqlalchemy import and_, bindparam, case, delete, func, or_, select, update
 
-from store.schema import cases, order_parcels, orders, parcel_links, parcels, return_orders, returns, unidentified
+from store.schema import (
+    cases,
+    concluded,
+    order_parcels,
+    orders,
+    parcel_links,
+    parcels,
+    return_orders,
+    returns,
+    unidentified,
+)
 from store.statement import statement
 from store.unit import Row, Tx
 
@@ -129,7 +139,7 @@ _FORGET_MARKS = statement(
 
 # what a number may turn out to be
 _CASES = statement(
-    select(parcels)
+    select(parcels, concluded)
     .join(cases, cases.c.parcel_id == parcels.c.id)
     .where(
         parcels.c.created_us >= bindparam("since_us"),

@@ -10,11 +10,13 @@ import asyncpg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from store import upgrade
 from store.engine import Locked, NewerSchema, Store, StoreError, open_store
 from store.migrate import check, migrate, revisions
+from store.parcels import find_parcel
 from store.schema import metadata
 
 ROOT = Path(__file__).parents[1]
@@ -130,3 +132,48 @@ async def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path.write_text("Dear Sir or Madam, " * 100)
     with pytest.raises(StoreError, match="not a database of ours"):
         await check(f"sqlite:///{path}")
+
+
+PARCELS = (
+    "INSERT INTO parcels (carrier, number, merchant, purpose, created_us, conclusion) VALUES"
+    " ('ups', '1Z1', 'boutique-eu', 'order', 1, '{\"status\":\"delivered\"}'),"
+    " ('ups', '1Z2', 'boutique-eu', 'order', 1, '{}')"
+)
+
+
+async def older(url: str, revision: str, sql: str) -> None:
+    """A database as an older Homeward left it: at this revision, with these rows."""
+
+    def build(connection: Connection) -> None:
+        upgrade.upgrade(connection, revision)
+        connection.execute(text(sql))
+
+    if url.startswith("sqlite"):
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            build(connection)
+        engine.dispose()
+    else:
+        server = create_async_engine(url)
+        async with server.begin() as connection:
+            await connection.run_sync(build)
+        await server.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Nothing yet, on each database in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'old.db'}"
+    url: str = request.getfixturevalue("empty_postgres_url")
+    return url
+
+
+async def test_conclusions_of_an_older_database_are_still_there(empty_url: str) -> None:
+    """Revision 0012 moves them to a table of their own: none is lost, and a parcel without one has none."""
+    await older(empty_url, "0011", PARCELS)
+    assert (await migrate(empty_url)).found == "0011"
+    store = await open_store(empty_url)
+    found = [await store.read(lambda tx, n=number: find_parcel(tx, "ups", n)) for number in ("1Z1", "1Z2")]
+    assert [row and row["conclusion"] for row in found] == ['{"status":"delivered"}', "{}"]
+    await store.close()

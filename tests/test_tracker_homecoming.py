@@ -16,7 +16,7 @@ from spending.brakes import start, stop
 from spending.machine import State
 from spending.reconciling import shown
 from store.parcels import parcel_by_id
-from store.schema import parcels, sightings, told
+from store.schema import conclusions, parcels, sightings, told
 from store.statement import statement
 from tests.coming_home import house
 from tracker.replay import replay_parcel
@@ -232,7 +232,8 @@ async def test_overdue_is_flagged_alarmed_and_over_on_arrival(sqlite_store):
 FORGET = [
     statement(delete(sightings)),
     statement(delete(told)),
-    statement(update(parcels).values(conclusion="{}", leg="out", status="unknown")),
+    statement(delete(conclusions)),
+    statement(update(parcels).values(leg="out", status="unknown")),
 ]
 
 

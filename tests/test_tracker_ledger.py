@@ -17,8 +17,8 @@ import carriers.usps.reading
 from carriers.contract import Payload, Readings, Source
 from fleet.clocks import to_us
 from merchants.terms import shipped
-from store.engine import Store, Tx
-from store.parcels import find_parcel, register_parcel
+from store.engine import Store, Tx, open_store
+from store.parcels import conclusions_of, find_parcel, lock_parcel, register_parcel, save_conclusions
 from store.payloads import unread_payloads
 from store.schema import outbox, payloads, sightings
 from store.statement import statement
@@ -308,3 +308,34 @@ async def test_the_evidence_of_what_is_told_does_not_depend_on_arrival(store: St
     await take(book, first)
     evidence = (await conclusion(store))["return_to_warehouse"]["evidence"]
     assert evidence == [f"payload:{first.digest}#accessPointInformation.pickupByDate"]
+
+
+@pytest.mark.postgres
+async def test_whoever_waited_for_a_parcel_sees_what_was_concluded_meanwhile(postgres_url: str) -> None:
+    """Somebody else holds the parcel and concludes: the conclusion before ours is theirs, not the one we came upon."""
+    store = await open_store(postgres_url)
+    await register(store)
+    held, waits = asyncio.Event(), asyncio.Event()
+
+    async def theirs(tx: Tx) -> None:
+        row = await lock_parcel(tx, "ups", NUMBER)
+        assert row is not None
+        held.set()
+        await waits.wait()
+        await asyncio.sleep(0.2)  # the other one's statement is at the server by now
+        columns = dict.fromkeys(("to_moved", "to_ended", "to_review", "to_next_poll", "to_stale"))
+        await save_conclusions(tx, [{"of": row["id"], "to_leg": "out", "to_status": "lost"} | columns], ['{"new":1}'])
+
+    async def ours(tx: Tx) -> tuple[str, str]:
+        waits.set()
+        row = await lock_parcel(tx, "ups", NUMBER)
+        assert row is not None
+        return row["status"], (await conclusions_of(tx, [row["id"]]))[row["id"]]
+
+    async def after() -> tuple[str, str]:
+        await held.wait()
+        return await store.write(ours)
+
+    _, seen = await asyncio.gather(store.write(theirs), after())
+    assert seen == ("lost", '{"new":1}')
+    await store.close()

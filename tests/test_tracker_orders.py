@@ -247,9 +247,9 @@ async def test_delivered_and_returned_follow_the_parcels(sqlite_store):
 
     async def move(tx, leg):
         row = await find_parcel(tx, "ups", FIRST["tracking_number"])
-        found = {"of": row["id"], "to_leg": leg, "to_status": Status.DELIVERED, "to_conclusion": "{}"}
+        found = {"of": row["id"], "to_leg": leg, "to_status": Status.DELIVERED}
         none = dict.fromkeys(("to_moved", "to_ended", "to_review", "to_next_poll", "to_stale"))
-        await save_conclusions(tx, [found | none])
+        await save_conclusions(tx, [found | none], ["{}"])
 
     for leg, state in ((Leg.OUT, "delivered"), (Leg.BACK, "returned")):
         await sqlite_store.write(lambda tx, leg=leg: move(tx, leg))

@@ -10,7 +10,7 @@ from cli.explaining import reading_under
 from store.engine import Store, Tx
 from store.parcels import find_parcel, list_parcels
 from store.payloads import list_unknown_codes
-from store.schema import mentions, parcels, payloads, sightings, told
+from store.schema import conclusions, mentions, parcels, payloads, sightings, told
 from store.statement import statement
 from tests.test_returns_identifying import NEW, a_case, at_home, desk, identify, picked_up, told_alternate
 from tests.test_tracker_ledger import NOW, NUMBER, answer, conclusion, ledger, push, register, said, take, visit
@@ -21,7 +21,8 @@ ROOT = Path(__file__).parent.parent
 WIPE = [
     statement(delete(sightings)),
     statement(delete(told)),
-    statement(update(parcels).values(conclusion="{}", status="unknown", leg="out")),
+    statement(delete(conclusions)),
+    statement(update(parcels).values(status="unknown", leg="out")),
 ]
 FORGET_MOVES = statement(update(parcels).values(moved_us=None, ended_us=None))
 FORGET_BYTES = [statement(delete(mentions)), statement(delete(payloads))]

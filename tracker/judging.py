@@ -21,7 +21,7 @@ _out = msgspec.json.Encoder()
 
 
 class Judged(Struct, frozen=True):
-    """A parcel's row as it was, and what follows now: the conclusion, as JSON too, and the columns that change.
+    """A parcel's row as it was, and what follows now: the conclusion, as JSON too, and its columns that change.
 
     `case_state` is told where it changed; `says` are the verdicts that may be new.
     """
@@ -29,37 +29,34 @@ class Judged(Struct, frozen=True):
     row: Stored
     conclusion: Conclusion
     view: dict[str, Any]
-    encoded: bytes
+    text: str
     is_new: bool
     columns: dict[str, Any]
     case_state: str | None = None
     says: Sequence[Verdict] = ()
 
 
-def judged(row: Stored, conclusion: Conclusion, terms: Terms, now: datetime) -> Judged:
-    """What follows from a conclusion about a parcel whose row is this one."""
+def judged(row: Stored, before: str, conclusion: Conclusion, terms: Terms, now: datetime) -> Judged:
+    """What follows from a conclusion about a parcel whose row is this one; `before` is the last one, as JSON."""
     view = explained(conclusion)
-    encoded = _out.encode(view)
-    text = encoded.decode()
+    text = _out.encode(view).decode()
     turns = _turns(row, conclusion, terms, now)
-    if text == row["conclusion"]:
-        return Judged(row, conclusion, view, encoded, False, turns)
+    if text == before:
+        return Judged(row, conclusion, view, text, False, turns)
     parcel = conclusion.parcel
     ended = parcel.decided_at if parcel.status in ENDED else None
     columns = turns | {
         "to_leg": conclusion.leg,
         "to_status": conclusion.status,
-        "to_conclusion": text,
         "to_moved": to_us(parcel.moved_at) if parcel.moved_at else None,
         "to_ended": to_us(ended) if ended else None,
     }
     if parcel.home_of:  # what follows is the other parcel's story, and said of that one
-        return Judged(row, conclusion, view, encoded, True, columns)
-    before = _before_in.decode(row["conclusion"])
-    state = case_state(view)
-    says = [*verdicts(conclusion, (row["leg"], row["status"])), *corrections(before, view)]
+        return Judged(row, conclusion, view, text, True, columns)
+    was, state = _before_in.decode(before), case_state(view)
+    says = [*verdicts(conclusion, (row["leg"], row["status"])), *corrections(was, view)]
     return Judged(
-        row, conclusion, view, encoded, True, columns, state if state != case_state(before) else None, says
+        row, conclusion, view, text, True, columns, state if state != case_state(was) else None, says
     )  # fmt: skip
 
 
@@ -112,9 +109,7 @@ def notice_data(all_: Mapping[str, Any], judgement: Judged, verdict: Verdict) ->
     if "attempt" in extra:
         extra["attempt"] = _ledger_row(view, extra["attempt"])
     rule = verdict.rule or "correction"
-    return _out.encode(
-        {**all_, "parcel": msgspec.Raw(judgement.encoded), "terms": view["terms"], "rule": rule, **extra}
-    )
+    return _out.encode({**all_, "parcel": msgspec.Raw(judgement.text), "terms": view["terms"], "rule": rule, **extra})
 
 
 def case_state(view: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from store.outbox import Saying, say, say_all
 from store.parcels import (
     add_all_told,
     add_sightings,
+    conclusions_of,
     due_reviews,
     find_parcel,
     lock_due_review,
@@ -391,19 +392,21 @@ class Ledger:
             await self._adopt(tx, [row], known, [])
             await _write_known(tx, known.values())
         [found] = await self._judge(tx, [row], known, now)
-        view: dict[str, Any] = msgspec.json.decode(found.encoded)
+        view: dict[str, Any] = msgspec.json.decode(found.text)
         return view
 
     async def _judge(self, tx: Tx, rows: Sequence[Row], known: Mapping[int, Known], now: datetime) -> list[Judged]:
         """Conclude about parcels from what is known of them, keep what changed, say what is new."""
-        found = []
+        if not rows:
+            return []
+        before, found = await conclusions_of(tx, [row["id"] for row in rows]), list[Judged]()
         for row in rows:
             terms = self.terms(row)
             conclusion = await self._concluded(tx, row, terms, known[row["id"]].history(), now)
-            found.append(judged(row, conclusion, terms, now))
+            found.append(judged(row, before[row["id"]], conclusion, terms, now))
         await reschedule_all(tx, [each.columns for each in found if not each.is_new])
         new = [each for each in found if each.is_new]
-        await save_conclusions(tx, [each.columns for each in new])
+        await save_conclusions(tx, [each.columns for each in new], [each.text for each in new])
         for each in new:
             if each.case_state is not None:
                 next_us = SOON_US if each.case_state in TO_BE_SEEN_TO else None

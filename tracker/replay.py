@@ -9,7 +9,7 @@ import msgspec
 from carriers.contract import Payload, Unreadable
 from store.engine import Store, Tx
 from store.outbox import say
-from store.parcels import forget_tellings, list_parcels, lock_parcel_by_id
+from store.parcels import conclusions_of, forget_tellings, list_parcels, lock_parcel_by_id
 from store.payloads import (
     forget_unknown_code,
     list_unknown_codes,
@@ -108,7 +108,7 @@ async def replay_parcel(ledger: Ledger, id: int, now: datetime) -> Replayed:
                 continue
             await ledger.tell(tx, row, readings, payload, each["received_us"])
             told += 1
-        before = msgspec.json.decode(row["conclusion"])
+        before = msgspec.json.decode((await conclusions_of(tx, [id]))[id])
         after = await ledger.conclude(tx, row, now)
         return Replayed(
             row["carrier"],
