@@ -38,7 +38,7 @@ from store.parcels import register_parcel
 from store.postgres import plain
 from tracker.ledger import Ledger
 
-PARCELS, ROUNDS, TOGETHER = 1_000, 5, 256
+PARCELS, ROUNDS, TOGETHER = 1_000, 11, 256
 START = datetime(2026, 3, 2, 7, tzinfo=UTC)
 NOW = START + timedelta(days=5)
 # A life: there and not at home, there again and delivered.  # source: facts/ups.md 4.6, 5
