@@ -42,7 +42,7 @@ class Clock:
 
     def now(self) -> datetime:
         """Story time now, aware UTC."""
-        return self.start + timedelta(seconds=(time.time() - self.anchor) * self.speed)
+        return self.start + int((time.time() - self.anchor) * self.speed * 1e6) * _MICROSECOND
 
 
 def real_now() -> datetime:

@@ -6,6 +6,7 @@ out), so every conclusion says when it has to be drawn again (`review_at`).
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, structs
@@ -53,15 +54,17 @@ class Conclusion(Struct, frozen=True):
 _WAITING = frozenset({Status.ATTEMPT_FAILED, Status.AVAILABLE_FOR_PICKUP, Status.IN_TRANSIT, Status.ON_HOLD})
 
 
+_BY_INSTANT = attrgetter("at", "rule")
+
+
 def conclude(parcel: Parcel, terms: Terms, now: datetime, deed: Deed | None = None) -> Conclusion:
     """The shop's conclusion about a parcel at `now` (aware); `deed` is what we ourselves did about its way home."""
     section, terms = terms.section_for(parcel.carrier, parcel.service), terms.judging(parcel.carrier, parcel.service)
     limit = terms.attempts.max
     exhausted = parcel.final or (limit is not None and parcel.count >= limit)
-    stated, dates = (
-        sorted(deadlines(parcel, terms, grace), key=lambda d: (d.at, d.rule))
-        for grace in (0, terms.attempts.grace_days)
-    )
+    stated = sorted(deadlines(parcel, terms), key=_BY_INSTANT)
+    waited = terms.attempts.grace_days
+    dates = sorted(deadlines(parcel, terms, waited), key=_BY_INSTANT) if waited else stated
     passed = (
         next((d for d in dates if d.at <= now), None) if parcel.leg is Leg.OUT and parcel.status in _WAITING else None
     )
