@@ -153,7 +153,8 @@ async def test_the_pages_work_by_keyboard(browser: Browser, doors: Doors) -> Non
     assert box and box["y"] >= 0
     await page.get_by_label("Order number").focus()
     await page.keyboard.type("B-1001")
-    await page.keyboard.press("Enter")
+    async with page.expect_navigation():  # a click waits for what it brings, a key does not
+        await page.keyboard.press("Enter")
     assert await page.locator("h1").inner_text() == "Being prepared"
 
 
