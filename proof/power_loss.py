@@ -286,7 +286,6 @@ def _names(path: Path) -> set[str] | None:
 if __name__ == "__main__":
     trials, seed, *planted = sys.argv[1:]
     if planted:  # a test plants this: the rig must find it
-        pragmas = tuple(p.replace("synchronous=FULL", planted[0]) for p in sqlite.WRITER)
-        setattr(sqlite, "WRITER", pragmas)  # noqa: B010
+        sqlite.WRITER = tuple(p.replace("synchronous=FULL", planted[0]) for p in sqlite.WRITER)
     limit = sqlite.WAL_LIMIT if planted else 256 * 1024  # a checkpoint would sync what the commits do not
     print(json.dumps(asyncio.run(rig(int(trials), int(seed), limit))))

@@ -364,8 +364,8 @@ async def conclusions_of(tx: Tx, parcel_ids: Sequence[int]) -> dict[int, str]:
     For whoever holds their rows. It is not read by the statement that waits for them: on PostgreSQL that one would see
     the row as somebody else left it, and the conclusion as it was before.
     """
-    found = {row["parcel_id"]: row["conclusion"] for row in await tx.all(_CONCLUSIONS, ids=_json(parcel_ids))}
-    return {id: found.get(id, "{}") for id in parcel_ids}
+    rows = await tx.all(_CONCLUSIONS, ids=_json(parcel_ids))
+    return dict.fromkeys(parcel_ids, "{}") | {row["parcel_id"]: row["conclusion"] for row in rows}
 
 
 async def save_conclusions(tx: Tx, rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> None:

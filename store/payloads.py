@@ -78,7 +78,11 @@ _MARK = statement(
     .where(payloads.c.id == bindparam("of"), payloads.c.read_us.is_(None))
     .values(read_us=bindparam("at"), error=bindparam("why"))
 )
-_MARK_ALL = statement(update(payloads).where(one_of(payloads.c.id, "ids")).values(read_us=bindparam("at"), error=""))
+_MARK_ALL = statement(
+    update(payloads)
+    .where(one_of(payloads.c.id, "ids"), payloads.c.read_us.is_(None))
+    .values(read_us=bindparam("at"), error="")
+)
 _TAKE = statement(
     update(payloads)
     .where(

@@ -33,7 +33,7 @@ WAL_LIMIT = 16 * 1024 * 1024  # checkpoint when the log has grown past this
 BEGINS = 0.001  # seconds that the loop stands still at most for what is done beside it at once
 LARGE = 500  # rows: such a commit begins at once; a small one when the loop has a moment, and more units share the next
 
-WRITER = (
+WRITER: tuple[str, ...] = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",  # acknowledged means durable, also after a power cut
     "PRAGMA wal_autocheckpoint=0",  # inside a commit it costs p99 8-13 ms (facts/stack.md); we do it between batches

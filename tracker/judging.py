@@ -21,7 +21,7 @@ _out = msgspec.json.Encoder()
 
 
 class Judged(Struct, frozen=True):
-    """A parcel's row as it was, and what follows now: the conclusion, as JSON too, and its columns that change.
+    """A parcel's row as it was, and what follows now: the conclusion, as JSON too, and the columns that change.
 
     `case_state` is told where it changed; `says` are the verdicts that may be new.
     """

@@ -402,7 +402,6 @@ def source_of(body: bytes) -> Source:
 
 
 @lru_cache(maxsize=1)  # a push is proved, and then asked when it was sent
-@lru_cache(maxsize=1)  # asked twice of each push: for its proof, and for when it was sent
 def _envelope(body: bytes) -> tuple[str, str]:
     """`timestamp` and `payload` of a push as the decoded strings that are signed."""
     try:
