@@ -21,7 +21,8 @@ MOST = 1_000  # answers of some 10 kB each
 class Kept:
     """What was answered lately, by whatever decides it (the question, the language, who may see it).
 
-    All of it was read after the same commit: with the next one none of it holds any more.
+    All of it was read after the same commit: with the next one none of it holds any more. With a `longest` of nothing,
+    nothing is kept.
     """
 
     def __init__(self, store: Store, clock: Clock, longest: timedelta = LONGEST) -> None:
@@ -41,7 +42,7 @@ class Kept:
         return self._store.commits
 
     def keep(self, name: Hashable, answer: Any, since: int | None) -> None:
-        if since is None or since != self._store.commits:
+        if since is None or since != self._store.commits or not self._longest:
             return
         if since != self._as_of or len(self._answers) >= MOST:
             self._answers.clear()

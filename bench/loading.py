@@ -170,7 +170,7 @@ async def _paced(server: Server, sources: Sequence[Requests], per_second: float,
 
 
 def compared(
-    path: Server, floor: Server, sources: Sequence[Requests], *, rounds: int = 7, seconds: float = 1.0
+    path: Server, floor: Server, sources: Sequence[Requests], *, rounds: int = 15, seconds: float = 0.5
 ) -> dict[str, Any]:
     """Both under the same load in turn: answers a second, CPU for one, and the medians of the ratios."""
     load(path, sources, 0.3)

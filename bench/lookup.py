@@ -223,8 +223,8 @@ async def _leave(connection: Any) -> None:
 
 
 def serve_reads(pipe: Connection, shop: Shop, followed: bytes) -> None:
-    """Handlers that run the same statements in as many transactions, make the same marks, and decode and encode as much
-    JSON: no house around them.
+    """Handlers that run the same statements, make the same marks, and decode and encode as much JSON: no house around
+    them. Each statement by itself, or together where one answer needs several, sees a state of its own.
     """
     mark = Sealer(sealing_key(shop.settings)).mark
     story = msgspec.json.decode(followed)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -82,7 +83,7 @@ async def note_use(tx: Tx, key_id: int, at: datetime) -> None:
     await tx.run(_USED, id=key_id, at_us=to_us(at))
 
 
-_scopes = msgspec.json.Decoder(frozenset[str]).decode
+_scopes = lru_cache(maxsize=256)(msgspec.json.Decoder(frozenset[str]).decode)  # many keys may do the same
 
 
 def _key(row: Row) -> ApiKey:

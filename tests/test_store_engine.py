@@ -128,7 +128,8 @@ async def test_a_read_sees_one_snapshot(store: Store) -> None:
         return before, await count(tx)
 
     assert await store.read(unit) == (0, 0)
-    assert await store.read(count) == 1
+    await store.write(put("afterwards"))
+    assert await store.read(count) == 2
 
 
 async def test_a_wrong_parameter_is_named(store: Store) -> None:
@@ -232,11 +233,21 @@ async def test_durable_settings(sqlite_store: sqlite.SqliteStore) -> None:
 
 
 async def test_the_log_does_not_grow_for_ever(sqlite_store: sqlite.SqliteStore, sqlite_url: str) -> None:
-    """Forty megabytes written leave a write-ahead log of a few."""
-    for n in range(80):
-        await sqlite_store.write(put(f"{n}", "x" * 500_000))
+    """A hundred megabytes written leave a write-ahead log of a few, whoever reads between and meanwhile; it can be
+    emptied at once.
+    """
+    for n in range(200):
+        writing = asyncio.create_task(sqlite_store.write(put(f"{n}", "x" * 500_000)))
+        assert await sqlite_store.read(count) == n
+        while not writing.done():
+            await asyncio.sleep(0)
+            assert await sqlite_store.read(count) in (n, n + 1)
+        row = await sqlite_store.one(GET, name=f"{n}")
+        assert row is not None
     log = Path(f"{sqlite_path(sqlite_url)}-wal")
     assert log.stat().st_size < 3 * sqlite.WAL_LIMIT
+    await sqlite_store.empty_log()
+    assert log.stat().st_size == 0
 
 
 async def test_a_cancelled_caller_harms_nobody(sqlite_store: Store) -> None:
@@ -255,6 +266,8 @@ async def test_a_second_writer_is_refused(sqlite_store: Store, sqlite_url: str) 
         await open_store(sqlite_url)
     beside = await open_store(sqlite_url, lock=False)
     assert await beside.read(count) == 0
+    await sqlite_store.write(put("seen"))
+    assert await beside.read(count) == 1
     with pytest.raises(StoreError, match="reading only"):
         await beside.write(put("a"))
     await beside.close()
