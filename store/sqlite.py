@@ -29,7 +29,8 @@ OLDEST = (3, 35, 0)  # RETURNING
 # source: facts/stack.md and design/faults-and-security.md "Read first" 5
 SAFE_FOR_TWO_WRITERS = (3, 51, 3)
 UNITS_IN_A_COMMIT = 256
-WAL_LIMIT = 16 * 1024 * 1024  # checkpoint when the log has grown past this
+WAL_LIMIT = 16 * 1024 * 1024  # checkpoint when the log has grown past this: whoever writes meanwhile waits some 50 ms
+WAL_MOST = 4 * WAL_LIMIT  # after a large commit only past this: that is bulk work, which so many checkpoints hold up
 BEGINS = 0.001  # seconds that the loop stands still at most for what is done beside it at once
 LARGE = 500  # rows: such a commit begins at once; a small one when the loop has a moment, and more units share the next
 
@@ -98,6 +99,7 @@ class SqliteStore:
         self._thread: threading.Thread | None = None
         self._emptying = False
         self._commits = 0
+        self._was_large = False  # the last commit
         self._log = path.with_name(path.name + "-wal")
         if sqlite3.sqlite_version_info < OLDEST:
             raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed")
@@ -250,7 +252,7 @@ class SqliteStore:
             with contextlib.suppress(sqlite3.Error, OSError):
                 if self._emptying:
                     self._emptying = bool((yield Aside(self._truncate)))
-                elif self._log.stat().st_size > WAL_LIMIT:
+                elif self._log.stat().st_size > (WAL_MOST if self._was_large else WAL_LIMIT):
                     yield Aside(self._checkpoint)
             yield NEXT_TURN  # whoever was told just now may go on, and share the next commit
 
@@ -290,7 +292,8 @@ class SqliteStore:
             if not changes:
                 self._writer.execute("ROLLBACK")  # nothing to keep
                 return
-            yield Aside(self._sync, at_once=changes >= LARGE)
+            self._was_large = changes >= LARGE
+            yield Aside(self._sync, at_once=self._was_large)
         except sqlite3.Error as error:
             self._undo(batch, error)
         self._commits += 1

@@ -250,6 +250,24 @@ async def test_the_log_does_not_grow_for_ever(sqlite_store: sqlite.SqliteStore, 
     assert log.stat().st_size == 0
 
 
+async def test_large_commits_share_a_checkpoint(sqlite_store: sqlite.SqliteStore, sqlite_url: str) -> None:
+    """While much is written at once the log may grow further, and not for ever; the next small commit ends that."""
+    log, sizes = Path(f"{sqlite_path(sqlite_url)}-wal"), []
+    rows = sqlite.LARGE
+
+    for n in range(60):
+
+        async def unit(tx: Tx, first: int = n * rows) -> None:
+            await tx.many(PUT, [{"name": f"{first + at}", "value": "x" * 4_000} for at in range(rows)])
+
+        await sqlite_store.write(unit)
+        sizes.append(log.stat().st_size)
+    assert 2 * sqlite.WAL_LIMIT < max(sizes) < sqlite.WAL_MOST + sqlite.WAL_LIMIT
+    await sqlite_store.write(put("small"))
+    await sqlite_store.write(put("the next begins the log anew"))
+    assert log.stat().st_size <= sqlite.WAL_LIMIT
+
+
 async def test_a_cancelled_caller_harms_nobody(sqlite_store: Store) -> None:
     """Callers that give up while they wait do not disturb the others."""
     tasks = [asyncio.create_task(sqlite_store.write(put(f"{n}"))) for n in range(100)]
