@@ -75,19 +75,22 @@ class Receiver:
 
 @dataclass(slots=True)
 class Child:
-    """A process of ours, started again when it dies."""
+    """A process of ours, started again when it dies; of another `build` where its folder is given."""
 
     arguments: list[str]
     env: dict[str, str]
     log: Path
+    build: Path | None = None
     process: asyncio.subprocess.Process | None = None
     starts: int = 0
     stopping: bool = False
 
     async def start(self) -> None:
+        own = self.build / ".venv/bin/python" if self.build else None
+        python = str(own) if own and own.exists() else sys.executable
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "cli", *self.arguments, env=self.env, stdout=log, stderr=log
+                python, "-m", "cli", *self.arguments, env=self.env, cwd=self.build, stdout=log, stderr=log
             )
         self.starts += 1
 

@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--parcels", type=int, default=0, help="how many parcels (0: the rig's own number)")
     parser.add_argument("--first", type=int, default=0, help="the serial to begin with (a failure names its own)")
     parser.add_argument("--seed", type=int, default=0, help="the seed of what is random")
+    parser.add_argument("--beside", default="", help="rolling: the folder of another build, to and from which it goes")
     asked = parser.parse_args()
     if asked.list or not asked.name:
         for name, promise in RIGS.items():
@@ -81,13 +82,14 @@ def main() -> None:
     if asked.name != "all" and asked.name not in RIGS:
         print(f"no rig {asked.name!r}; known: {', '.join(RIGS)}", file=sys.stderr)
         raise SystemExit(2)
-    options = {name: getattr(asked, name) for name in ("kills", "examples", "purchases", "parcels", "first", "seed")}
+    names = ("kills", "examples", "purchases", "parcels", "first", "seed", "beside")
+    options = {name: getattr(asked, name) for name in names}
     until, held = time.monotonic() + asked.minutes * 60, True
-    names = list(RIGS) if asked.name == "all" else [asked.name]
+    rigs = list(RIGS) if asked.name == "all" else [asked.name]
     told: list[dict[str, Any]] = []
     while True:
-        for name in names:
-            if len(told) >= len(names) and time.monotonic() >= until:
+        for name in rigs:
+            if len(told) >= len(rigs) and time.monotonic() >= until:
                 break  # the first round is done whole, however long it takes
             given = options if asked.name != "all" else options | share_of(name, asked.minutes, options)
             told.append(_run(name, given, asked.json))
@@ -106,7 +108,7 @@ def share_of(name: str, minutes: float, asked: Mapping[str, int]) -> dict[str, i
     return {each: value for each, value in share.items() if not asked[each]}
 
 
-def _run(name: str, options: dict[str, int], as_json: bool) -> dict[str, Any]:
+def _run(name: str, options: dict[str, Any], as_json: bool) -> dict[str, Any]:
     """One rig, its counts printed."""
     began = time.monotonic()
     try:

@@ -45,6 +45,7 @@ class Fleet:
 
     children: dict[str, Child]
     ports: dict[str, int]
+    beside: Path | None = None  # the other build
     key: str = ""
     ready: set[str] = field(default_factory=set)
     answers: Counter[str] = field(default_factory=Counter)
@@ -53,15 +54,15 @@ class Fleet:
     turn: Callable[[], int] = field(default_factory=lambda: itertools.count().__next__)
 
 
-async def run(*, kills: int = 0, seed: int = 0, **_: object) -> dict[str, Any]:
-    """Counts, and whether the promise held. `kills` restarts (0: every process once)."""
+async def run(*, kills: int = 0, seed: int = 0, beside: str = "", **_: object) -> dict[str, Any]:
+    """Counts, and whether the promise held. `kills` restarts (0: every process once, with `beside` twice)."""
     folder = Path(tempfile.mkdtemp(prefix="homeward-rolling-"))
     try:
         with postgres_server() as server, redis_server(free_port()) as redis:
             url = server.format(NAME)
             await _make(server, url)
-            async with _fleet(folder, redis.url, url) as fleet:
-                return await _roll(fleet, url, kills or len(fleet.children), seed)
+            async with _fleet(folder, redis.url, url, Path(beside) if beside else None) as fleet:
+                return await _roll(fleet, url, kills or len(fleet.children) * (2 if beside else 1), seed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -82,6 +83,7 @@ async def _roll(fleet: Fleet, url: str, restarts: int, seed: int) -> dict[str, A
     return {
         "held": not fleet.failures and not lost and told == Counter(dict.fromkeys(fleet.orders, 1)),
         "restarts": len(took),
+        "builds": 2 if fleet.beside else 1,
         "additions_to_the_schema": len(ADDITIONS),
         "calls": sum(fleet.answers.values()),
         "answers": dict(fleet.answers),
@@ -155,10 +157,10 @@ def _order() -> dict[str, Any]:
 
 
 async def _restart(fleet: Fleet, name: str) -> float:
-    """In order: told to stop, ended, started again, ready. How long that took."""
+    """In order: told to stop, ended, started again (as the other build), ready. How long that took."""
     child, began = fleet.children[name], time.monotonic()
     assert child.process is not None
-    starts = child.starts
+    starts, child.build = child.starts, None if child.build else fleet.beside
     child.process.terminate()
     await _until(lambda: child.starts > starts)  # whoever watches it starts it again
     if name in WEBS:
@@ -213,7 +215,7 @@ async def _until(true: Callable[[], bool], seconds: float = 120.0) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _fleet(folder: Path, redis: str, url: str) -> AsyncIterator[Fleet]:
+async def _fleet(folder: Path, redis: str, url: str, beside: Path | None) -> AsyncIterator[Fleet]:
     """Everything started, in turn, and ended afterwards."""
     street_port, ports = free_port(), {name: free_port() for name in WEBS}
     env = bare_environment() | {
@@ -228,9 +230,9 @@ async def _fleet(folder: Path, redis: str, url: str) -> AsyncIterator[Fleet]:
         "PYTHONUNBUFFERED": "1",
     }
     town = Child(["sandbox", "--port", str(street_port)], env, folder / "street.log")
-    children = {name: Child(["web", "--port", str(port)], env, folder / f"{name}.log") for name, port in ports.items()}
-    children |= {name: Child(["work"], env, folder / f"{name}.log") for name in WORKERS}
-    fleet, tasks = Fleet(children, ports), list[asyncio.Task[None]]()
+    asked = {name: ["web", "--port", str(port)] for name, port in ports.items()} | {name: ["work"] for name in WORKERS}
+    children = {name: Child(arguments, env, folder / f"{name}.log", beside) for name, arguments in asked.items()}
+    fleet, tasks = Fleet(children, ports, beside), list[asyncio.Task[None]]()
     try:
         await town.start()
         await _ready(f"http://127.0.0.1:{street_port}/street/quiet", town)
