@@ -15,7 +15,8 @@ from store import erasing
 from store.engine import Row, Store, Tx
 from store.erasing import kept_postcodes
 from store.idempotency import purge
-from store.lookups import orders_named, parcel_row, parcels_on_order, return_named
+from store.lookups import orders_named, parcels_on_order, return_named
+from store.parcels import parcel_by_id
 
 ROWS = 100
 NEVER_ENDED = 2
@@ -63,7 +64,7 @@ async def erase_return(tx: Tx, number: str, shelf: Mapping[str, Sequence[Terms]]
     stays = kept_postcodes(_warehouses(shelf))
     gone: Gone = {"returns": 1, "payloads": 0, "papers": 0}
     for parcel_id in [row["parcel_id"], *(each["parcel_id"] for each in left)]:
-        parcel = await parcel_row(tx, parcel_id) if parcel_id is not None else None
+        parcel = await parcel_by_id(tx, parcel_id)
         gone["payloads"] += await _forget_parcel(tx, parcel, stays) if parcel else 0
     gone["papers"] = await erasing.forget_return(tx, row["id"], row["merchant"], row["number"])
     for subject in subjects[1:]:

@@ -18,7 +18,8 @@ from spending.intents import Till
 from store.again import write_surely
 from store.engine import Row, Tx
 from store.outbox import say
-from store.returns import due_returns, lock_return_by_id, orders_of, parcel_of, set_review
+from store.parcels import parcel_by_id
+from store.returns import due_returns, lock_return_by_id, orders_of, set_review
 from tracker.orders import Shelf, terms_for
 
 _UNUSED = frozenset({ReturnState.REGISTERED, ReturnState.LABEL_READY})
@@ -65,7 +66,7 @@ async def lose(tx: Tx, terms: Terms, row: Row, about: About, loss: Loss, name: s
 
 async def _silent(tx: Tx, terms: Terms, row: Row, about: About, now: datetime) -> None:
     """Nothing was heard for long: lost. A scan that changed no status puts it off."""
-    parcel = await parcel_of(tx, row["parcel_id"])
+    parcel = await parcel_by_id(tx, row["parcel_id"])
     if parcel is None or parcel["moved_us"] is None:
         return
     last = from_us(parcel["moved_us"])

@@ -19,6 +19,7 @@ from spending.machine import State
 from store.dispatches import dispatches_of
 from store.engine import Row, Store, Tx
 from store.outbox import say
+from store.parcels import parcel_by_id
 from store.pickups import pickups_of
 from store.purchases import (
     documents_of,
@@ -29,7 +30,7 @@ from store.purchases import (
     numbers_bought,
     purchase_of,
 )
-from store.returns import find_return, orders_of, parcel_of
+from store.returns import find_return, orders_of
 from store.sealing import Sealer
 from tracker.freshness import freshness
 from tracker.orders import Declined
@@ -58,7 +59,7 @@ async def return_view(tx: Tx, number: str) -> dict[str, Any] | None:
     if row is None:
         return None
     about = about_of(row)
-    parcel = await parcel_of(tx, row["parcel_id"])
+    parcel = await parcel_by_id(tx, row["parcel_id"])
     return {
         "return_number": number,
         "merchant": row["merchant"],

@@ -22,7 +22,6 @@ ORDER_PARCELS = statement(
     .where(order_parcels.c.order_id == bindparam("order_id"))
     .order_by(parcels.c.id)
 )
-_PARCEL = statement(select(parcels, concluded).where(parcels.c.id == bindparam("id")))
 
 
 # From one row that is always there: a number that nobody has gives a row too, all NULL, and takes as long as one that
@@ -78,7 +77,3 @@ async def orders_of_return(tx: Tx, return_id: int) -> Sequence[Row]:
 
 async def parcels_on_order(tx: Tx, order_id: int) -> Sequence[Row]:
     return await tx.all(ORDER_PARCELS, order_id=order_id)
-
-
-async def parcel_row(tx: Tx, id: int) -> Row | None:
-    return await tx.one(_PARCEL, id=id)

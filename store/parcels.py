@@ -318,8 +318,9 @@ async def find_parcel(tx: Tx, carrier: str, number: str) -> Row | None:
     return await tx.one(_BY_NUMBER, carrier=carrier, number=number)
 
 
-async def parcel_by_id(tx: Tx, id: int) -> Row | None:
-    return await tx.one(_BY_ID, id=id)
+async def parcel_by_id(tx: Tx, id: int | None) -> Row | None:
+    """The parcel; None for no number, too: a return may have no parcel yet."""
+    return await tx.one(_BY_ID, id=id) if id is not None else None
 
 
 async def lock_parcel(tx: Tx, carrier: str, number: str) -> Row | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, and_, bindparam, case, cast, func, literal_column, select, update
 
-from store.schema import concluded, orders, outbox, parcels, return_orders, returns
+from store.schema import orders, outbox, parcels, return_orders, returns
 from store.statement import statement
 from store.unit import Row, Tx
 
@@ -88,7 +88,6 @@ _NOTICES = statement(
     )
     .order_by(outbox.c.sequence)
 )
-_PARCEL = statement(select(parcels, concluded).where(parcels.c.id == bindparam("id")))
 
 
 async def add_return(tx: Tx, values: dict[str, Any]) -> bool:
@@ -144,10 +143,6 @@ async def orders_of(tx: Tx, return_id: int) -> Sequence[Row]:
 async def returns_of(tx: Tx, order_id: int) -> Sequence[Row]:
     """An order's returns, oldest first, each with the items of this order."""
     return await tx.all(_OF_ORDER, order_id=order_id)
-
-
-async def parcel_of(tx: Tx, parcel_id: int | None) -> Row | None:
-    return await tx.one(_PARCEL, id=parcel_id) if parcel_id is not None else None
 
 
 async def unfollowed(tx: Tx, limit: int) -> Sequence[Row]:

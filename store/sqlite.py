@@ -138,7 +138,7 @@ class SqliteStore:
         return cast(T, await waiting.future)
 
     async def read(self, unit: Unit[T]) -> T:
-        if self._holds():
+        if self._hold():
             return drive(unit, self._reading)
         self._reader.execute("BEGIN")
         try:
@@ -147,15 +147,15 @@ class SqliteStore:
             self._reader.execute("ROLLBACK")
 
     async def one(self, statement: Statement, **params: Any) -> Row | None:
-        self._holds()
+        self._hold()
         compiled = statement.sqlite
         cursor = self._reader.execute(compiled.sql, compiled.bind(params))
         row = cursor.fetchone()
         cursor.close()  # a statement still open would keep its snapshot
         return cast(Row | None, row)
 
-    def _holds(self) -> bool:
-        """Whether whoever reads now reads the last commit, held from one reading to the next until somebody writes.
+    def _hold(self) -> bool:
+        """Hold the last commit from one reading to the next, until somebody writes; whether it is held.
 
         Taking and leaving it costs as much as a small row. While somebody writes each reading takes its own.
         """

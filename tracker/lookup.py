@@ -20,7 +20,8 @@ from merchants.arrivals import checking_days
 from merchants.calendars import business_days_between, delivery_day_after, local_day
 from merchants.terms import Judged, Terms, terms_on
 from store.engine import Row, Tx
-from store.lookups import left_for, orders_of_return, orders_or_nobody, parcel_row, parcels_on_order, return_or_nobody
+from store.lookups import left_for, orders_of_return, orders_or_nobody, parcels_on_order, return_or_nobody
+from store.parcels import parcel_by_id
 from store.sealing import Sealer
 from store.settings import get_setting
 from tracker.follow import (
@@ -147,7 +148,7 @@ async def _find_return(tx: Tx, asked: Asked) -> Found | None:
     tier = asked.tier(await orders_of_return(tx, row["id"]), asked.terms(row["merchant"], row["created_us"]))
     if tier is None:
         return None
-    parcel = await parcel_row(tx, row["parcel_id"]) if row["parcel_id"] is not None else None
+    parcel = await parcel_by_id(tx, row["parcel_id"])
     parcels, left = [parcel] if parcel else [], await left_for(tx, row["id"])
     return Found(FollowKind.RETURN, row, tier, parcels, left, await _silent(tx, [*parcels, *left]))
 

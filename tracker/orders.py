@@ -31,7 +31,7 @@ from store.orders import (
 )
 from store.outbox import say
 from store.parcels import parcel_by_id, register_parcel
-from store.returns import parcel_of, returns_of
+from store.returns import returns_of
 from store.sealing import Sealer
 from tracker.freshness import freshness
 from tracker.lifecycle import Leg, Purpose, Status
@@ -476,7 +476,7 @@ async def _view(tx: Tx, merchant: str, number: str) -> dict[str, Any]:
 
 
 async def _return_line(tx: Tx, line: Row) -> dict[str, Any]:
-    parcel = await parcel_of(tx, line["parcel_id"])
+    parcel = await parcel_by_id(tx, line["parcel_id"])
     return {
         "return_number": line["number"],
         "state": line["state"],
