@@ -61,7 +61,7 @@ async def run(*, kills: int = 0, seed: int = 0, beside: str = "", **_: object) -
         with postgres_server() as server, redis_server(free_port()) as redis:
             url = server.format(NAME)
             await _make(server, url)
-            async with _fleet(folder, redis.url, url, Path(beside) if beside else None) as fleet:
+            async with _fleet(folder, redis.url, url, Path(beside).absolute() if beside else None) as fleet:
                 return await _roll(fleet, url, kills or len(fleet.children) * (2 if beside else 1), seed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

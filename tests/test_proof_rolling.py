@@ -1,5 +1,6 @@
 """The rig for rolling upgrades holds, a short run of it, and finds a release that takes away what older ones read."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ async def test_another_build_runs_from_its_own_folder(tmp_path: Path) -> None:
         await child.start()
         assert child.process and await child.process.wait() == 0
         assert said in (tmp_path / "log").read_text()
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "its own python"\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    child.build = tmp_path
+    await child.start()
+    assert child.process and await child.process.wait() == 0
+    assert "its own python" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.slow
