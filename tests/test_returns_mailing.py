@@ -1,6 +1,7 @@
 """Facts about the label by e-mail, with a real mail server: sent once, as asked for, and never lost on the way."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -139,7 +140,7 @@ async def test_policy_40_the_label_is_mailed_as_a_pdf_in_the_shops_name(shop: Sh
     assert (row["state"], row["sealed"], row["tries"]) == ("sent", None, 1)
     [view] = await shop.store.read(lambda tx: mails_view(tx, number))
     assert view["sent_at"] and view["message_id"] == sent["Message-ID"]
-    assert "ada@" not in repr([dict(row), view])  # "ada" alone is in some digests
+    assert not re.search(r"\bada\b", repr([dict(row), view]))  # within a digest it may stand
 
 
 async def test_asked_many_times_it_is_sent_once_and_again_when_that_is_said(shop: Shop, mail: Catcher) -> None:
@@ -234,7 +235,7 @@ async def test_what_is_refused_for_good_is_told_to_ops_once(here: Shop, mail: Ca
     assert await send_due(here.till, box(mail)) == 0 and await states(here) == ["failed"]
     notices = await here.store.read(lambda tx: said_about(tx, "return:1"))
     told = [row for row in notices if row["type"] == "ops.mail_failed"]
-    assert len(told) == 1 and why in told[0]["data"] and "ada@" not in told[0]["data"]
+    assert len(told) == 1 and why in told[0]["data"] and "ada" not in told[0]["data"]
     await ask(here, number, Asked(again=True))
     await send_due(here.till, box(mail))
     assert (await here.said())[-1] == "ops.mail_sent" and {"ops.mail_failed", "ops.mail_sent"} <= _RULES.keys()
